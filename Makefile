@@ -1,0 +1,85 @@
+# agentd: `make` builds the debug binary; `make help` lists the rest.
+#
+# Objects live in build/<flavour>/, so a debug, a release and a sanitizer build
+# stand side by side. No configure step: what is missing, dev/deps installs.
+ifeq ($(origin CC),default)
+CC      := gcc
+endif
+SAN     ?=
+RELEASE ?=
+comma   := ,
+flavour := $(notdir $(firstword $(CC)))$(if $(RELEASE),-release,-debug)$(if $(SAN),-$(subst $(comma),-,$(SAN)))
+B       := build/$(flavour)
+
+WARN    := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wvla -Wmissing-prototypes $(if $(WERROR),-Werror)
+COMMON  := -std=c17 -D_GNU_SOURCE -Isrc -I$(B)/gen $(WARN) -g -fno-omit-frame-pointer
+ifeq ($(RELEASE),)
+OPT     := $(if $(SAN),-O1,-Og) -DAGENTD_DEBUG=1 -fstack-protector-strong
+LDOPT   :=
+else
+OPT     := -O2 -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fPIE -Wframe-larger-than=4096
+LDOPT   := -pie -Wl,-z,relro,-z,now
+endif
+CFLAGS  += $(COMMON) $(OPT) $(if $(SAN),-fsanitize=$(SAN) -fno-sanitize-recover=all)
+LDFLAGS += $(LDOPT) $(if $(SAN),-fsanitize=$(SAN)) -pthread
+LDLIBS  := -luv -lcurl -lsqlite3 -lyyjson -lllhttp -lcrypto -lssl -lm
+
+src_c   := $(filter-out src/main.c,$(wildcard src/*.c src/*/*.c src/*/*/*.c))
+src_s   := $(wildcard src/*/*.S)
+lib_o   := $(src_c:%.c=$(B)/%.o) $(src_s:%.S=$(B)/%.o) $(B)/gen/assets.o
+assets  := $(sort $(wildcard migrations/*.sql)) $(wildcard contract/openapi.json)
+suites  := unit store flow
+test_o   = $(patsubst %.c,$(B)/%.o,$(wildcard tests/*.c tests/$(1)/*.c tests/$(1)/*/*.c))
+
+.PHONY: all help run check layers gen bench clean docs release unit store flow tools
+all: $(B)/agentd tools
+help:
+	@sed -n 's/^#: //p' Makefile
+#: make                debug build            make RELEASE=1        the release binary
+#: make run            start on ./data        make unit|store|flow  one test suite
+#: make check          every suite            SAN=address,undefined the same in sanitizers
+#: make layers         who may include whom   make gen              routes from the contract
+#: make bench          every figure of README make docs             settings and events from tables
+
+$(B)/agentd: $(B)/src/main.o $(lib_o)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+# dev/<tool>/*.c: small programs beside agentd (the scripted model, load clients).
+tool_dirs := $(patsubst dev/%/,%,$(sort $(dir $(wildcard dev/*/*.c))))
+tools: $(tool_dirs:%=$(B)/%)
+define tool_rule
+$(B)/$(1): $(patsubst %.c,$(B)/%.o,$(wildcard dev/$(1)/*.c))
+	$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(LDLIBS)
+endef
+$(foreach t,$(tool_dirs),$(eval $(call tool_rule,$(t))))
+
+define suite_rule
+$(B)/tests/$(1).run: $(call test_o,$(1)) $(lib_o)
+	$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(LDLIBS)
+$(1): $(B)/tests/$(1).run $(B)/agentd tools
+	AGENTD_BUILD=$(B) $(B)/tests/$(1).run $(T)
+endef
+$(foreach s,$(suites),$(eval $(call suite_rule,$(s))))
+
+$(B)/gen/assets.c: $(assets) dev/embed
+	@mkdir -p $(@D)
+	dev/embed $(assets) > $@.new && mv $@.new $@
+$(B)/gen/assets.o: $(B)/gen/assets.c
+	$(CC) $(CFLAGS) -c -o $@ $<
+$(B)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -Itests -MMD -MP -c -o $@ $<
+$(B)/%.o: %.S
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -c -o $@ $<
+
+run: $(B)/agentd
+	$(B)/agentd serve
+check: layers $(suites)
+layers:
+	dev/layers
+gen:
+	dev/gen-routes > src/api/routes.inc
+clean:
+	rm -rf build
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
