@@ -42,9 +42,11 @@ struct arena *test_arena(void) { return &arena; }
 
 static bool run_one(struct test *t)
 {
-    bool passed = true;
-    if (setjmp(out) == 0) t->run();
-    else passed = false;
+    volatile bool passed = false;
+    if (setjmp(out) == 0) {
+        t->run();
+        passed = true;
+    }
     if (dir[0] && passed) nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     dir[0] = 0;
     arena_free(&arena);
