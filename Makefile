@@ -49,8 +49,9 @@ tool_dirs := $(patsubst dev/%/,%,$(sort $(dir $(wildcard dev/*/*.c))))
 tools: $(tool_dirs:%=$(B)/%)
 define tool_rule
 $(B)/$(1): $(patsubst %.c,$(B)/%.o,$(wildcard dev/$(1)/*.c))
-	$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(LDLIBS)
+	$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(tool_libs_$(1))
 endef
+tool_libs_sqlfloor := -lsqlite3
 $(foreach t,$(tool_dirs),$(eval $(call tool_rule,$(t))))
 
 define suite_rule
