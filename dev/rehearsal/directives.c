@@ -170,6 +170,15 @@ static void act_tokens(struct reading *r, struct arg a)
     }
 }
 
+static void act_stamps(struct reading *r, struct arg a)
+{
+    int count = number(a, 1), pace = r->play->manner.pace_ms;
+    for (int i = 0; i < count; i++) {
+        if (i > 0 && pace > 0) play_step(r->play, STEP_WAIT)->number = pace;
+        play_step(r->play, STEP_STAMP);
+    }
+}
+
 static void act_long(struct reading *r, struct arg a)
 {
     int pace = r->play->manner.pace_ms;
@@ -251,7 +260,7 @@ static const struct { const char *name; act_fn *act; bool is_call; } acts[] = {
     {"refuse", act_refuse, false},   {"status", act_status, false},   {"redirect", act_redirect, false},
     {"error", act_error, false},     {"wait", act_wait, false},       {"gate", act_gate, false},
     {"long", act_long, false},       {"flood", act_flood, false},     {"echo", act_echo, false},
-    {"raw", act_raw, false},
+    {"raw", act_raw, false},         {"stamps", act_stamps, false},
 };
 
 /* ---- manners -------------------------------------------------------------- */

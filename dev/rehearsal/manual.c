@@ -34,6 +34,7 @@ const char *const manual[] = {
 "  What is said\n"
 "  [[say TEXT]]            TEXT, word by word, each word a token\n"
 "  [[tokens N]]            N tokens, w1 w2 w3 ...\n"
+"  [[stamps N]]            N tokens, each the time it is said, in us since 1970\n"
 "  [[think TEXT]]          reasoning_content\n"
 "  [[call NAME {JSON}]]    a tool call; several in a row are parallel. NAME is the\n"
 "                          function's name, or the agent's name\n"

@@ -11,6 +11,7 @@
 
 enum step_kind {
     STEP_SAY,       /* a piece of the answer                               */
+    STEP_STAMP,     /* the time as a word: microseconds since 1970         */
     STEP_THINK,     /* a piece of reasoning_content                        */
     STEP_REFUSE,    /* a piece of the refusal                              */
     STEP_CALL,      /* tool call `number` begins: text is the name         */

@@ -336,6 +336,13 @@ static void chatter(struct speech *speech)
     say(speech, STEP_SAY, word, (size_t)len);
 }
 
+static void stamp(struct speech *speech)
+{
+    char word[32];
+    int len = snprintf(word, sizeof word, "%lld ", (long long)now_us());
+    say(speech, STEP_SAY, word, (size_t)len);
+}
+
 /* A flood comes in words of a kilobyte. */
 static enum spoken flood(struct speech *speech, const struct step *step)
 {
@@ -375,6 +382,7 @@ static enum spoken play_one(struct speech *speech, const struct step *step)
 
     switch (step->kind) {
     case STEP_SAY: case STEP_THINK: case STEP_REFUSE: say(speech, step->kind, said, step->len); break;
+    case STEP_STAMP: stamp(speech); break;
     case STEP_CALL:
         if (whole_calls) call_as_object(speech, step, said);
         else call_begins(speech, step, said);
