@@ -113,6 +113,18 @@ void arena_rewind(struct arena *a, struct arena_mark mark)
     a->chunk->used = mark.used;
 }
 
+/* On top of our own chunks, so that a rewind to an older mark drops them like any others. */
+void arena_adopt(struct arena *a, struct arena *from)
+{
+    if (!from->chunk) return;
+    struct arena_chunk *oldest = from->chunk;
+    while (oldest->older) oldest = oldest->older;
+    oldest->older = a->chunk;
+    a->chunk = from->chunk;
+    a->total_bytes += from->total_bytes;
+    *from = (struct arena){.wipe = from->wipe};
+}
+
 char *arena_printf(struct arena *a, const char *format, ...)
 {
     va_list args;

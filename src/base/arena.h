@@ -42,6 +42,10 @@ void *arena_try_alloc(struct arena *, size_t bytes) MUST_CHECK;
 struct arena_mark arena_mark(struct arena *);
 void arena_rewind(struct arena *, struct arena_mark);
 
+/* Take over everything in `from` (made by arena_try_alloc alone, perhaps on another thread), which
+ * is empty afterwards. What it holds stays where it is, and goes when this arena does. */
+void arena_adopt(struct arena *, struct arena *from);
+
 /* printf into the arena; the result ends with a zero byte. */
 char *arena_printf(struct arena *, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
