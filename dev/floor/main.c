@@ -1,6 +1,6 @@
 /* dev/floor/main.c: the least that a server of this kind can cost on this machine.
  *
- * Three servers in one small program, each the floor of one figure of `make bench`:
+ * Small servers in one program, each the floor of one figure of `make bench`:
  * without more, every request gets the same bytes; with --exchange, one request
  * goes upstream and its answer is read to the end before (two bare HTTP
  * exchanges); with --relay, the words of the upstream's stream are passed on as
@@ -22,7 +22,7 @@
 #include <unistd.h>
 #include "relay.h"
 
-enum mode { FIXED, EXCHANGE, RELAY };
+enum mode { FIXED, HOLD, EXCHANGE, RELAY };
 
 struct conn {
     int fd;
@@ -45,7 +45,8 @@ static int dead_count;
 static const char usage[] =
 "floor: the bare server that others are measured against\n"
 "  floor [--port N] [--status N] [--header LINE]... [--body TEXT | --body-bytes N]\n"
-"        [--exchange PORT | --relay PORT] [--upstream-body JSON] [--die-with-parent]\n"
+"        [--exchange PORT | --relay PORT | --hold] [--upstream-body JSON] [--die-with-parent]\n"
+"--hold begins a stream with one event and never ends it.\n"
 "It prints \"floor listening on http://127.0.0.1:PORT\". PORT of --exchange and --relay\n"
 "is a model's port on 127.0.0.1; --upstream-body is posted to /v1/chat/completions.\n";
 
@@ -175,6 +176,7 @@ static size_t request_len(const struct bytes *in)
 
 static void client_read(struct conn *conn, const char *data, size_t len)
 {
+    static const char one_event[] = "8\r\ndata: 1\n\r\n";
     static const char head[] = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
                                "Cache-Control: no-cache\r\nTransfer-Encoding: chunked\r\n\r\n";
     size_t whole;
@@ -186,7 +188,11 @@ static void client_read(struct conn *conn, const char *data, size_t len)
             continue;
         }
         conn->busy = true;
-        if (mode == RELAY) bytes_add(&conn->out, head, sizeof head - 1);
+        if (mode != EXCHANGE) bytes_add(&conn->out, head, sizeof head - 1);
+        if (mode == HOLD) {
+            bytes_add(&conn->out, one_event, sizeof one_event - 1);
+            break;
+        }
         if (!upstream_ask(conn)) {
             conn_close(conn);
             return;
@@ -295,6 +301,7 @@ int main(int argc, char **argv)
         "{\"model\":\"m\",\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"[[tokens 16]]\"}]}"};
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--die-with-parent") == 0) prctl(PR_SET_PDEATHSIG, SIGTERM);
+        else if (strcmp(argv[i], "--hold") == 0) mode = HOLD;
         else if (i + 1 < argc && option(&options, argv[i], argv[i + 1])) i++;
         else {
             fputs(usage, stderr);

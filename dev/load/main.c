@@ -23,9 +23,10 @@
 static const char usage[] =
 "load: many clients at once; prints one JSON object\n"
 "  load --port N --path PATH [--method POST] [--header LINE]... [--body TEXT]\n"
-"       [--clients N] [--requests N] [--warm N] [--seconds S] [--from N]\n"
+"       [--clients N] [--requests N] [--warm N] [--seconds S] [--from N] [--modulo N]\n"
 "       [--pid PID] [--stamps] [--hold [--hold-events N]]\n"
-"  {n} in path and body is the number of the request, from --from on (0).\n"
+"  In path and body {n} is the number of the request, from --from on (0), {m} that\n"
+"  number modulo --modulo (10), {r} a number from 0 to 99 that looks random.\n"
 "  --warm N       so many requests first that are not counted\n"
 "  --seconds S    no new request after so long\n"
 "  --pid PID      the server: its CPU time and anonymous memory, before and after\n"
@@ -47,12 +48,12 @@ struct sample { uint32_t *us; size_t count, room; };
 
 static struct {
     int port, clients, pid, hold_events;
-    long requests, warm, from;
+    long requests, warm, from, modulo;
     double seconds;
     bool stamps, hold;
     const char *method, *path, *body;
     char headers[4096];
-} want = {.clients = 1, .requests = 1, .method = NULL, .path = "/", .hold_events = 1};
+} want = {.clients = 1, .requests = 1, .method = NULL, .path = "/", .hold_events = 1, .modulo = 10};
 
 static struct {
     long issued, limit, completed, errors, held;
@@ -136,15 +137,19 @@ static bool dial(struct client *client)
     return true;
 }
 
-/* `text` with {n} put in. */
+/* `text` with the numbers put in. */
 static size_t fill(char *out, size_t room, const char *text, long n)
 {
     size_t len = 0;
     while (*text && len + 32 < room) {
-        if (strncmp(text, "{n}", 3) == 0) {
-            len += (size_t)snprintf(out + len, room - len, "%ld", n);
-            text += 3;
-        } else out[len++] = *text++;
+        bool known = text[0] == '{' && text[1] && strchr("nmr", text[1]) && text[2] == '}';
+        if (!known) {
+            out[len++] = *text++;
+            continue;
+        }
+        long value = text[1] == 'n' ? n : text[1] == 'm' ? n % want.modulo : (n * 7919 + 13) % 100;
+        len += (size_t)snprintf(out + len, room - len, "%ld", value);
+        text += 3;
     }
     out[len] = 0;
     return len;
@@ -338,6 +343,7 @@ static bool option(const char *name, const char *value)
     else if (strcmp(name, "--requests") == 0) want.requests = atol(value);
     else if (strcmp(name, "--warm") == 0) want.warm = atol(value);
     else if (strcmp(name, "--from") == 0) want.from = atol(value);
+    else if (strcmp(name, "--modulo") == 0) want.modulo = atol(value);
     else if (strcmp(name, "--seconds") == 0) want.seconds = atof(value);
     else if (strcmp(name, "--pid") == 0) want.pid = atoi(value);
     else if (strcmp(name, "--hold-events") == 0) want.hold_events = atoi(value);
@@ -360,7 +366,7 @@ static bool options(int argc, char **argv)
     if (!want.body) want.body = "";
     if (want.hold) want.requests = want.clients;
     if (want.clients > want.requests && !want.hold) want.clients = (int)want.requests;
-    return want.port > 0 && want.clients > 0;
+    return want.port > 0 && want.clients > 0 && want.modulo > 0;
 }
 
 int main(int argc, char **argv)
