@@ -74,6 +74,9 @@ $(B)/%.o: %.S
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -c -o $@ $<
 
+bench:
+	$(MAKE) RELEASE=1 all
+	LDLIBS="$(LDLIBS)" bench/run build/$(notdir $(firstword $(CC)))-release
 run: $(B)/agentd
 	$(B)/agentd serve
 check: layers $(suites)
