@@ -31,12 +31,13 @@ assets  := $(sort $(wildcard migrations/*.sql)) $(wildcard contract/openapi.json
 suites  := unit store flow
 test_o   = $(patsubst %.c,$(B)/%.o,$(wildcard tests/*.c tests/$(1)/*.c tests/$(1)/*/*.c))
 
-.PHONY: all help run check layers gen bench clean docs release unit store flow tools
+.PHONY: all help run check layers gen bench clean docs release unit store flow contract tools
 all: $(B)/agentd tools
 help:
 	@sed -n 's/^#: //p' Makefile
 #: make                debug build            make RELEASE=1        the release binary
 #: make run            start on ./data        make unit|store|flow  one test suite
+#: make contract       the flow suite, each reply held against contract/openapi.json
 #: make check          every suite            SAN=address,undefined the same in sanitizers
 #: make layers         who may include whom   make gen              routes from the contract
 #: make bench          every figure of README make docs             settings and events from tables
@@ -62,6 +63,14 @@ $(1): $(B)/tests/$(1).run $(B)/agentd tools
 endef
 $(foreach s,$(suites),$(eval $(call suite_rule,$(s))))
 
+# The flow suite again, recorded; so `check` runs this one and not both.
+contract: $(B)/tests/flow.run $(B)/agentd tools
+	dev/gen-routes | cmp - src/api/routes.inc
+	tests/contract/check_test.py
+	rm -f $(B)/record.jsonl
+	AGENTD_BUILD=$(B) AGENTD_RECORD=$(B)/record.jsonl $(B)/tests/flow.run $(T)
+	tests/contract/check.py $(B)/record.jsonl
+
 $(B)/gen/assets.c: $(assets) dev/embed
 	@mkdir -p $(@D)
 	dev/embed $(assets) > $@.new && mv $@.new $@
@@ -79,7 +88,7 @@ bench:
 	LDLIBS="$(LDLIBS)" bench/run build/$(notdir $(firstword $(CC)))-release
 run: $(B)/agentd
 	$(B)/agentd serve
-check: layers $(suites)
+check: layers $(filter-out flow,$(suites)) contract
 layers:
 	dev/layers
 gen:
