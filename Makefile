@@ -68,7 +68,7 @@ contract: $(B)/tests/flow.run $(B)/agentd tools
 	dev/gen-routes | cmp - src/api/routes.inc
 	tests/contract/check_test.py
 	rm -f $(B)/record.jsonl
-	AGENTD_BUILD=$(B) AGENTD_RECORD=$(B)/record.jsonl $(B)/tests/flow.run $(T)
+	AGENTD_BUILD=$(B) AGENTD_RECORD=$(CURDIR)/$(B)/record.jsonl $(B)/tests/flow.run $(T)
 	tests/contract/check.py $(B)/record.jsonl
 
 $(B)/gen/assets.c: $(assets) dev/embed
