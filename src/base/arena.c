@@ -14,6 +14,7 @@ enum { FIRST_BYTES = 1024, LARGEST_BYTES = 1 << 16, RESERVE_BYTES = 1 << 20 };
 struct arena_chunk {
     struct arena_chunk *older;
     size_t size, used; /* of bytes[] */
+    size_t dirty;      /* what lies behind it is zero already */
     bool reserve;
     alignas(max_align_t) unsigned char bytes[];
 };
@@ -45,7 +46,9 @@ static bool grow(struct arena *a, size_t bytes, bool may_fail)
     if (size < bytes) size = bytes;
     if (size > SIZE_MAX / 2) return false;
     bool refused = arena_fail_at > 0 && --arena_fail_at == 0;
-    struct arena_chunk *c = refused ? NULL : malloc(sizeof *c + size);
+    /* A large block comes from the kernel, zeroed: what nobody writes to costs no memory. */
+    bool is_large = size > LARGEST_BYTES;
+    struct arena_chunk *c = refused ? NULL : is_large ? calloc(1, sizeof *c + size) : malloc(sizeof *c + size);
     bool from_reserve = !c;
     if (!c) {
         if (may_fail) return false;
@@ -53,7 +56,8 @@ static bool grow(struct arena *a, size_t bytes, bool may_fail)
         size = bytes;
         c = chunk_from_reserve(size);
     }
-    *c = (struct arena_chunk){.older = a->chunk, .size = size, .reserve = from_reserve};
+    *c = (struct arena_chunk){
+        .older = a->chunk, .size = size, .reserve = from_reserve, .dirty = is_large && !from_reserve ? 0 : size};
     a->chunk = c;
     a->total_bytes += size;
     return true;
@@ -87,9 +91,11 @@ static void *take(struct arena *a, size_t bytes, bool may_fail)
     if (want < bytes) return NULL;
     if (!a->chunk || a->chunk->size - a->chunk->used < want)
         if (!grow(a, want, may_fail)) return NULL;
-    void *p = a->chunk->bytes + a->chunk->used;
-    a->chunk->used += want;
-    return memset(p, 0, bytes);
+    struct arena_chunk *c = a->chunk;
+    unsigned char *p = c->bytes + c->used;
+    if (c->used < c->dirty) memset(p, 0, bytes);
+    c->used += want;
+    return p;
 }
 
 void *arena_alloc(struct arena *a, size_t bytes)
@@ -108,9 +114,11 @@ struct arena_mark arena_mark(struct arena *a)
 void arena_rewind(struct arena *a, struct arena_mark mark)
 {
     while (a->chunk != mark.chunk) drop_chunk(a);
-    if (!a->chunk) return;
-    if (a->wipe) explicit_bzero(a->chunk->bytes + mark.used, a->chunk->used - mark.used);
-    a->chunk->used = mark.used;
+    struct arena_chunk *c = a->chunk;
+    if (!c) return;
+    if (a->wipe) explicit_bzero(c->bytes + mark.used, c->used - mark.used);
+    if (c->dirty < c->used) c->dirty = c->used;
+    c->used = mark.used;
 }
 
 /* On top of our own chunks, so that a rewind to an older mark drops them like any others. */
