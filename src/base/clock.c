@@ -25,15 +25,41 @@ int64_t clock_now_us(void)
     return now;
 }
 
+static void put_digits(char *out, int count, int64_t value)
+{
+    for (; count; value /= 10) out[--count] = (char)('0' + value % 10);
+}
+
+/* By hand, because gmtime_r takes a lock that all threads share. Days are counted from the
+ * first of March of the year 0, so that the leap day is the last of its year. */
+void clock_print(int64_t us, char out[CLOCK_TEXT_BYTES])
+{
+    const int64_t lowest = -62167219200 * 1000000, highest = 253402300800 * 1000000 - 1;
+    us = us < lowest ? lowest : us > highest ? highest : us;
+    int64_t day_us = INT64_C(86400000000), rest = us % day_us, days = us / day_us;
+    if (rest < 0) days--, rest += day_us;
+    days += 719468 + 146097; /* one era more, so that nothing is negative */
+    int64_t era = days / 146097, in_era = days % 146097;
+    int64_t year = (in_era - in_era / 1460 + in_era / 36524 - in_era / 146096) / 365;
+    int64_t in_year = in_era - (365 * year + year / 4 - year / 100);
+    int64_t month = (5 * in_year + 2) / 153; /* 0 = March */
+    int64_t day = in_year - (153 * month + 2) / 5 + 1;
+    year += 400 * (era - 1) + (month >= 10);
+    memcpy(out, "0000-00-00T00:00:00.000000Z", CLOCK_TEXT_BYTES);
+    put_digits(out, 4, year);
+    put_digits(out + 5, 2, month < 10 ? month + 3 : month - 9);
+    put_digits(out + 8, 2, day);
+    put_digits(out + 11, 2, rest / 3600000000);
+    put_digits(out + 14, 2, rest / 60000000 % 60);
+    put_digits(out + 17, 2, rest / 1000000 % 60);
+    put_digits(out + 20, 6, rest % 1000000);
+}
+
 struct str clock_text(struct arena *a, int64_t us)
 {
-    int64_t seconds = us / 1000000, rest = us % 1000000;
-    if (rest < 0) seconds--, rest += 1000000;
-    time_t t = (time_t)seconds;
-    struct tm tm;
-    gmtime_r(&t, &tm);
-    return strf(a, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday,
-                tm.tm_hour, tm.tm_min, tm.tm_sec, (int)rest);
+    char text[CLOCK_TEXT_BYTES];
+    clock_print(us, text);
+    return str_copy(a, str_n(text, sizeof text));
 }
 
 void clock_test_freeze(int64_t now_us)

@@ -12,6 +12,9 @@ int64_t clock_mono_us(void);
 int64_t clock_now_us(void);
 /* "2026-04-10T19:01:22.898813Z": always six decimals. */
 struct str clock_text(struct arena *, int64_t us);
+/* The same without a zero byte into a place of the caller's; years 0 to 9999. */
+enum { CLOCK_TEXT_BYTES = 27 };
+void clock_print(int64_t us, char out[CLOCK_TEXT_BYTES]);
 
 /* Tests: from now on both clocks stand still, and move when told. */
 void clock_test_freeze(int64_t now_us);
