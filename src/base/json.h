@@ -48,6 +48,7 @@ bool json_next(struct json_each *);
 
 /* The value as compact JSON in the arena ("null" when absent). At = null: no memory. */
 struct str json_compact(struct arena *, struct json);
+void json_put(struct buf *, struct json); /* the same into a buffer */
 
 /* ---- writing: straight into a buffer ---------------------------------------- */
 void json_put_text(struct buf *, struct str);        /* quoted and escaped; UTF-8 stays as it is */
