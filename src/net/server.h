@@ -18,6 +18,7 @@
 #include "base/str.h"
 #include "io/loop.h"
 #include "io/wait.h"
+#include "net/http.h"
 
 struct server_settings {
     struct str host;
@@ -27,21 +28,6 @@ struct server_settings {
     int64_t head_ms, body_ms, idle_ms, send_ms; /* slow head; slow body; idle; a peer that takes nothing */
     int64_t stream_buffer_bytes;
 };
-struct request_header {
-    struct str name, value; /* the name in lower case */
-};
-struct request {
-    struct str method, target;
-    const struct request_header *headers;
-    int headers_count;
-    struct str body;
-    bool has_body;          /* Content-Length > 0 or chunked */
-};
-/* The value of a header by its lower-case name; at = null when absent. Repeated: the last (the names of
- * credentials must not repeat: see request_header_count). */
-struct str request_header(const struct request *, const char *name);
-int request_header_count(const struct request *, const char *name);
-
 struct exchange; /* one request and its answer */
 struct server;
 typedef void server_handler(struct ctx *, struct exchange *, void *app);
