@@ -43,10 +43,13 @@ struct llm_dialogue {
 struct llm_usage {
     int64_t prompt_tokens, completion_tokens;
 };
-/* One event of a stream, translated. Texts are borrowed until the next event. */
+/* One event of a stream, translated. Texts are borrowed until the next event. A server may cut
+ * between the bytes of one character, or between its two surrogates (then each stands here as
+ * three bytes of its own): whoever collects the texts makes whole characters of them. */
+enum { LLM_NO_CALL = -1, LLM_SOME_CALL = -2 };
 struct llm_delta {
     struct str text, thought, refusal;
-    int call_index;          /* -1: no piece of a call in it */
+    int call_index;          /* LLM_NO_CALL: no piece of a call in it; LLM_SOME_CALL: the server did not say of which */
     struct str call_id, call_name, call_arguments;
     bool has_usage;
     struct llm_usage usage;
@@ -65,6 +68,8 @@ struct llm_provider {        /* one row of llm/providers.c */
     const char *model;       /* its default model */
     const struct llm_translator *translator; /* null: known, and not spoken yet */
     bool takes_effort;       /* the API has reasoning_effort */
+    bool no_effort_with_tools; /* … but its newest models refuse it beside tools: see llm/openai.c */
+    bool no_json_with_tools; /* refuses response_format beside tools */
 };
 struct llm_model {           /* everything that one call needs */
     const struct llm_provider *provider;
@@ -86,6 +91,8 @@ struct llm_translator {
     /* The sentence in the body of an error reply ("" if there is none). */
     struct str (*failure)(struct arena *, struct json body);
 };
+
+extern const struct llm_translator llm_openai; /* Chat Completions: llm/openai.c */
 
 /* The table; ends with a null name. */
 extern const struct llm_provider llm_providers[];
