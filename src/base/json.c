@@ -411,13 +411,14 @@ static void put_scalar(struct buf *b, yyjson_val *v)
 }
 
 /* Values stand in a row in the order of the text; what is open is kept in `open`, as twice
- * the number of items to come plus one for an object. */
-static void put_container(struct buf *b, yyjson_val *v)
+ * the number of items to come plus one for an object. False: longer than bytes_max. */
+static bool put_container(struct buf *b, yyjson_val *v, size_t bytes_max)
 {
     uint64_t open[OWN_DEPTH_MAX];
     int depth = 0;
     bool is_key = false, is_first = true;
     do {
+        if (b->count > bytes_max || (yyjson_is_str(v) && unsafe_yyjson_get_len(v) > bytes_max)) return false;
         if (depth && (is_key || !(open[depth - 1] & 1)) && !is_first) buf_add(b, ",", 1);
         is_first = false;
         if (is_key) {
@@ -441,23 +442,42 @@ static void put_container(struct buf *b, yyjson_val *v)
         is_key = depth && (open[depth - 1] & 1);
         v++;
     } while (depth);
+    return true;
 }
 
 void json_put(struct buf *b, struct json j)
 {
     if (!j.value) buf_add(b, "null", 4);
-    else if (unsafe_yyjson_is_ctn(val(j))) put_container(b, val(j));
+    else if (unsafe_yyjson_is_ctn(val(j))) put_container(b, val(j), SIZE_MAX);
     else put_scalar(b, val(j));
+}
+
+/* Copied once more, because an arena cannot give back the growth of a buffer. */
+static struct str into_arena(struct arena *a, struct buf *b)
+{
+    char *at = b->is_failed ? NULL : arena_try_alloc(a, b->count + 1);
+    if (at) memcpy(at, b->at, b->count);
+    else a->exhausted = true;
+    struct str text = at ? str_n(at, b->count) : (struct str){0};
+    buf_free(b);
+    return text;
 }
 
 struct str json_compact(struct arena *a, struct json j)
 {
     struct buf b = {0};
     json_put(&b, j);
-    char *at = b.is_failed ? NULL : arena_try_alloc(a, b.count + 1);
-    if (at) memcpy(at, b.at, b.count);
-    else a->exhausted = true;
-    struct str text = at ? str_n(at, b.count) : (struct str){0};
+    return into_arena(a, &b);
+}
+
+struct str json_compact_short(struct arena *a, struct json j, size_t bytes_max)
+{
+    struct buf b = {0};
+    if (json_text(j).count > bytes_max) return (struct str){0};
+    bool is_whole = true;
+    if (j.value && unsafe_yyjson_is_ctn(val(j))) is_whole = put_container(&b, val(j), bytes_max);
+    else json_put(&b, j);
+    if (b.count <= bytes_max && !b.is_failed && is_whole) return into_arena(a, &b);
     buf_free(&b);
-    return text;
+    return (struct str){0};
 }

@@ -48,6 +48,7 @@ bool json_next(struct json_each *);
 
 /* The value as compact JSON in the arena ("null" when absent). At = null: no memory. */
 struct str json_compact(struct arena *, struct json);
+struct str json_compact_short(struct arena *, struct json, size_t bytes_max); /* at = null also when it is longer */
 void json_put(struct buf *, struct json); /* the same into a buffer */
 
 /* ---- writing: straight into a buffer ---------------------------------------- */

@@ -3,53 +3,20 @@
  * The rows of a shape read a request body (every wrong field is reported, with its path), write a
  * reply, and read and write the sealed JSON in which a row keeps them. Add a field: one row.
  *
- * Faults are the items of a 422 in pydantic's form (contract: decisions 3.4): type, loc, msg,
- * input, ctx. At most FAULTS_MAX are kept.
- *
  * Memory    Everything read lives in the arena; the struct borrows from it.
  * Errors    Reading cannot fail but by faults; a missing memory marks the arena exhausted. */
 #pragma once
 #include <stddef.h>
-#include "base/json.h"
-
-enum { FAULTS_MAX = 100, FAULT_INPUT_BYTES_MAX = 1024 };
-
-/* ---- where a value stands: a path that is built on the stack while walking down ---- */
-struct loc {
-    const struct loc *up;
-    const char *name;  /* a key … */
-    struct str text;   /* … or a key from outside … */
-    int64_t index;     /* … or, with neither, a list position */
-};
-#define LOC(up_, name_) (&(struct loc){.up = (up_), .name = (name_)})
-#define LOC_TEXT(up_, text_) (&(struct loc){.up = (up_), .text = (text_)})
-#define LOC_INDEX(up_, index_) (&(struct loc){.up = (up_), .index = (index_)})
-
-struct faults {
-    struct arena *arena;
-    struct buf items; /* JSON items, comma separated: freed by faults_free */
-    int count;
-};
-struct faults faults_new(struct arena *);
-void faults_free(struct faults *);
-/* `input` is JSON text (values over FAULT_INPUT_BYTES_MAX become null); `ctx` JSON or empty. */
-void fault_add(struct faults *, const char *type, const struct loc *, struct str msg, struct str input, struct str ctx);
-void fault_missing(struct faults *, const struct loc *, struct str enclosing);
-void fault_value(struct faults *, const struct loc *, struct str input, const char *sentence); /* value_error */
-void fault_enum(struct faults *, const struct loc *, struct str input, const char *const *words, bool is_literal);
-void fault_low(struct faults *, const struct loc *, struct str input, int64_t low);   /* greater_than_equal */
-void fault_high(struct faults *, const struct loc *, struct str input, int64_t high); /* less_than_equal */
-/* {"detail":[…]} */
-struct str faults_body(struct faults *);
+#include "base/fault.h"
 
 /* ---- fields -------------------------------------------------------------------- */
 enum field_kind {
     FIELD_TEXT,   /* struct str; at = null is null                                   */
     FIELD_BOOL,   /* bool                                                            */
-    FIELD_INT,    /* int64_t, low..high                                              */
-    FIELD_NUMBER, /* double                                                          */
+    FIELD_INT,    /* int64_t, low..high (no bounds when both are 0); null is FIELD_INT_NULL */
+    FIELD_NUMBER, /* double; null is NAN                                             */
     FIELD_TIME,   /* int64_t microseconds, 0 = null; never read from a request       */
-    FIELD_ENUM,   /* int, index in words                                             */
+    FIELD_ENUM,   /* int, index in words; null is -1                                 */
     FIELD_OBJECT, /* struct str: any JSON object, kept as compact JSON; null allowed if NULLABLE */
     FIELD_LIST,   /* struct str: any JSON list, kept as compact JSON                 */
     FIELD_TEXTS,  /* struct str: a JSON list of strings, checked, kept as compact JSON */
@@ -58,6 +25,7 @@ enum field_kind {
     FIELD_SHAPE,  /* a nested struct described by `inner`; with NULLABLE its first member is `bool is_there` */
     FIELD_CUSTOM, /* read and written by the two functions of the row                */
 };
+#define FIELD_INT_NULL INT64_MIN
 enum field_flags {
     REQUIRED  = 1 << 0, /* a request must have it                                     */
     NULLABLE  = 1 << 1, /* null is a value; elsewhere null in a request means absent  */
@@ -66,6 +34,7 @@ enum field_flags {
     UNSTORED  = 1 << 4, /* not in shape_store: computed, or a column of its own       */
     CREATE_ONLY = 1 << 5, /* ignored in an update                                     */
     UPDATE_ONLY = 1 << 6, /* ignored in a create                                      */
+    LITERAL   = 1 << 7, /* ENUM: its fault is literal_error                           */
 };
 struct field;
 struct shape {
@@ -77,7 +46,7 @@ struct shape {
 struct reading; /* what a custom reader is given: see below */
 struct field {
     const char *name;
-    const char *aliases[3];     /* other keys that are read; loc names the key that was sent */
+    const char *aliases[3];     /* other keys that are read; loc names the key that was sent. Another field's name goes first */
     enum field_kind kind;
     unsigned flags;
     size_t at;                  /* offsetof */
@@ -92,10 +61,12 @@ struct field {
 struct reading {
     struct arena *arena;
     struct faults *faults;
-    void *whole; /* the outermost struct */
+    void *whole;    /* the outermost struct */
+    bool is_stored; /* reading back what was written: rules for callers do not apply */
 };
 
-/* Which keys a body had: by the index of the field. */
+/* Which keys a body had, by the index of the field: `null` when the key was null, `there` when it had a value, which null
+ * is for a NULLABLE field alone. */
 struct given {
     uint64_t there[2], null[2];
 };
@@ -103,15 +74,16 @@ bool is_given(const struct given *, const struct shape *, size_t offset);
 bool is_given_null(const struct given *, const struct shape *, size_t offset);
 
 enum shape_mode { SHAPE_CREATE, SHAPE_UPDATE };
-/* Every field to its default. */
+/* Every field to its default; without one: null if it is NULLABLE, else "", 0, false, {} or []. */
 void shape_defaults(struct arena *, const struct shape *, void *out);
-/* Read a request. `out` must hold defaults (CREATE) or what is stored (UPDATE, which changes only what is given; null
- * of a NULLABLE field gives its default). Unknown and READ_ONLY keys are ignored. */
+/* Read a request. `out` must hold defaults (CREATE) or what is stored (UPDATE, which changes only what is given and asks
+ * for nothing REQUIRED). Null of a NULLABLE field gives its default. Unknown and READ_ONLY keys are ignored. A field with
+ * a fault keeps its value. An update of a nested SHAPE goes key by key; of a NULLABLE one it replaces the whole. */
 void shape_read(struct arena *, const struct shape *, enum shape_mode, struct json, const struct loc *, void *out,
                 struct given *, struct faults *);
 /* A JSON object of every field that is not HIDDEN, in table order. */
 void shape_write(struct buf *, const struct shape *, const void *);
 /* The same for a row: what is UNSTORED is left out, what is HIDDEN is in. */
 void shape_store(struct buf *, const struct shape *, const void *);
-/* Back again, into defaults. ERR_IO: not what was stored. */
+/* Back again into `out`, which must hold defaults: what is not in the text stays. ERR_IO: not what was stored. */
 struct err shape_load(struct arena *, const struct shape *, struct str stored, void *out) MUST_CHECK;
