@@ -1,4 +1,5 @@
 #include "test.h"
+#include "io/fiber.h"
 #include <ftw.h>
 #include <setjmp.h>
 #include <stdio.h>
@@ -46,6 +47,8 @@ static bool run_one(struct test *t)
     if (setjmp(out) == 0) {
         t->run();
         passed = true;
+    } else {
+        fiber_test_abandon();
     }
     if (dir[0] && passed) nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     dir[0] = 0;

@@ -26,3 +26,8 @@ void fiber_pool_trim(size_t keep);
 size_t fiber_count(void);             /* alive now on this thread */
 /* For the debug page: what a parked fiber waits for, a literal. */
 void fiber_note(struct fiber *, const char *what);
+const char *fiber_note_of(const struct fiber *); /* null: none was given */
+void *fiber_arg(const struct fiber *);           /* as given to fiber_new */
+/* Tests: a failed check jumped out of the running fiber, which is lost. */
+void fiber_test_abandon(void);
+void fiber_test_stacks_max(size_t); /* 0: as many as the kernel allows */

@@ -21,12 +21,23 @@ void loop_post(struct loop *, loop_fn *fn, void *arg);
 struct timer { /* the owner keeps it until it fired or was stopped; zero is a stopped one */
     struct loop *loop;
     int64_t due_ms;
-    int heap_at; /* 0 = not set */
+    int heap_at;    /* 0 = not set */
+    uint64_t order; /* among those due at the same moment: as they were set */
     loop_fn *fn;
     void *arg;
 };
 void timer_set(struct loop *, struct timer *, int64_t due_ms, loop_fn *fn, void *arg); /* set again moves it */
 void timer_stop(struct timer *);
+
+struct deferred { /* the owner keeps it until it ran or was dropped; zero is one that is not set */
+    struct deferred *next, *previous; /* next null: not set */
+    loop_fn *fn;
+    void *arg;
+};
+/* Run fn(arg) once after the fibers that can run now have run, before the loop polls again: what
+ * they said together leaves together. While it is set, setting it again changes nothing. */
+void loop_defer(struct loop *, struct deferred *, loop_fn *fn, void *arg);
+void loop_undefer(struct deferred *); /* it will not run; harmless when not set */
 
 enum { WATCH_READ = 1, WATCH_WRITE = 2 };
 /* Readiness of one descriptor. Level-triggered; cheap to leave armed. */
@@ -41,3 +52,7 @@ struct err loop_on_signal(struct loop *, int signal, loop_fn *fn, void *arg) MUS
 
 void loop_test_advance(struct loop *, int64_t ms); /* with a frozen clock: move it, fire what is due */
 int64_t loop_slow_slices(const struct loop *);
+
+/* For the debug page: every parked fiber, what it waits for and since when (monotonic). */
+typedef void loop_fiber_fn(void *arg, const char *note, int64_t since_ms);
+void loop_each_fiber(struct loop *, loop_fiber_fn *fn, void *arg);

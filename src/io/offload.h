@@ -27,5 +27,7 @@ struct worker;
 struct worker *worker_open(struct loop *, const char *name, int jobs_max, worker_fn *fn, void *self) MUST_CHECK; /* null: no thread */
 /* Queue the job and wait until it was done. Waiters go on in the order of their jobs. */
 struct err worker_do(struct ctx *, struct worker *, struct job *) MUST_CHECK;
+/* At most so many queued; more are ERR_BUSY (before this is called: 65,536). */
+void worker_bound(struct worker *, int queued_max);
 int worker_queued(const struct worker *);
 void worker_close(struct worker *); /* what is queued is still done; waits for the thread */

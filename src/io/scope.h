@@ -20,6 +20,8 @@
 typedef struct err fiber_fn(struct ctx *, void *arg);
 typedef void cleanup_fn(void *arg);
 
+struct strand;
+struct waiter;
 struct cleanup { /* usually a local of whoever opened the scope */
     cleanup_fn *fn;
     void *arg;
@@ -30,11 +32,12 @@ struct scope {
     struct scope *parent;
     struct scope *first_child, *next_sibling, **link; /* so that cancelling walks down */
     struct cleanup *cleanups;
-    struct fiber *fibers;      /* head of the list of fibers that this scope started */
-    struct fiber *closer;      /* the fiber that waits in scope_close() */
+    struct strand *strands;    /* the fibers that this scope started */
+    struct strand *closer;     /* the one that waits in scope_close() */
+    struct waiter *waiters;    /* who waits under this scope: cancelling ends them */
     int fibers_count;
     bool is_cancelled, is_shielded;
-    struct err first;          /* the first failure of a fiber */
+    struct err first;          /* the first failure of a fiber; its sentence is on the heap */
 };
 
 /* Open `scope` under the context's own scope. Cannot fail. */
