@@ -25,6 +25,7 @@ struct err db_commit(struct ctx *, struct db *) MUST_CHECK;
 void db_rollback(struct db *);
 /* A read by the connection that writes: what the open transaction sees. */
 struct err db_read_inside(struct ctx *, struct db *, const char *sql, struct args, struct rows *) MUST_CHECK;
+struct err db_write_inside(struct ctx *, struct db *, const char *sql, struct args) MUST_CHECK;
 bool db_has_table(struct db *, const char *name);
 
 /* From here on db_read and db_write serve. */
@@ -32,6 +33,9 @@ struct err db_start(struct ctx *, struct db *) MUST_CHECK;
 /* Several batches as one group, inline: what the writer's thread does with what waits. Each
  * outcome stands by itself. Only for a database without a loop. */
 void db_write_together(struct ctx *, struct db *, struct batch *const *, int count, struct err *outcomes);
-/* Write what still rides; then nothing rides any more. */
+/* How many statements wait for a group to ride on. */
+int db_riding(struct db *);
+/* Write what still rides, in a group of its own. */
 struct err db_flush(struct ctx *, struct db *) MUST_CHECK;
+/* What still rides is dropped: db_flush first. */
 void db_close(struct db *);

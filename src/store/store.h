@@ -33,3 +33,7 @@ int64_t store_number(struct store *);
 /* For commands beside a running server: the database alone, without the keyring or the lock. Makes the
  * directory and the schema if they are missing. `loop` of the ctx may be null; db_write works inline. */
 struct err store_open_rows(struct ctx *, const struct store_settings *, struct store **out) MUST_CHECK;
+
+/* `agentd keyring accept`: take database and keyring as they are for a pair, or, where the keyring is missing, go on with an
+ * empty one. What the one does not know of the other is lost. Not beside a running server (ERR_BUSY). */
+struct err store_keyring_accept(struct ctx *, const struct store_settings *) MUST_CHECK;
