@@ -15,9 +15,11 @@ static int64_t read_us(clockid_t id)
 int64_t clock_mono_us(void) { return atomic_load(&is_frozen) ? atomic_load(&frozen_mono_us) : read_us(CLOCK_MONOTONIC); }
 int64_t clock_mono_ms(void) { return clock_mono_us() / 1000; }
 
+int64_t clock_peek_us(void) { return atomic_load(&is_frozen) ? atomic_load(&frozen_us) : read_us(CLOCK_REALTIME); }
+
 int64_t clock_now_us(void)
 {
-    int64_t now = atomic_load(&is_frozen) ? atomic_load(&frozen_us) : read_us(CLOCK_REALTIME);
+    int64_t now = clock_peek_us();
     int64_t last = atomic_load(&last_us);
     do {
         if (now <= last) now = last + 1;

@@ -10,6 +10,8 @@ int64_t clock_mono_us(void);
 /* Microseconds since 1970, UTC. Within one process it never goes back and
  * never repeats, so what was made later has the later time. */
 int64_t clock_now_us(void);
+/* The same without that promise, for whoever only shows it: it uses up no moment. */
+int64_t clock_peek_us(void);
 /* "2026-04-10T19:01:22.898813Z": always six decimals. */
 struct str clock_text(struct arena *, int64_t us);
 /* The same without a zero byte into a place of the caller's; years 0 to 9999. */

@@ -43,7 +43,16 @@ static void read_page(struct page *p, struct str said)
     }
 }
 
-static void hide(struct page *p, size_t from, size_t count) { memset(p->is_hidden + from, 1, count); }
+static bool is_inside(const struct page *p, size_t at) { return at < p->count && ((unsigned char)p->text[at] & 0xC0) == 0x80; }
+
+/* Whole characters. */
+static void hide(struct page *p, size_t from, size_t count)
+{
+    size_t end = from + count;
+    while (from > 0 && is_inside(p, from)) from--;
+    while (is_inside(p, end)) end++;
+    memset(p->is_hidden + from, 1, end - from);
+}
 
 /* ---- secrets ---------------------------------------------------------------------------- */
 static void hide_shared(struct page *p, struct str secret)

@@ -91,9 +91,10 @@ struct err headers_of(struct arena *a, const struct llm_model *model, struct hea
     struct json extra;
     bool has_own_authorization = false;
 
-    *out = (struct headers){0};
     TRY(llm_check_key(model->key));
     TRY(parse(a, model->headers, &extra));
+    size_t room = json_count(extra) + 4; /* ours */
+    *out = (struct headers){.items = arena_alloc(a, room * sizeof(struct header)), .secrets = arena_alloc(a, room * sizeof(struct str))};
     add(out, S("Content-Type"), S("application/json"));
     add(out, S("User-Agent"), S("agentd"));
     bool has_accept = false;

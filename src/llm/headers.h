@@ -11,7 +11,7 @@
 #include "llm/llm.h"
 #include "net/client.h"
 
-enum { HEADERS_MAX = 64, HEADERS_BYTES_MAX = 16384, SECRETS_MAX = HEADERS_MAX + 1 };
+enum { HEADERS_MAX = 64, HEADERS_BYTES_MAX = 16384 };
 
 /* For the API: may this be stored as llm_extra_headers? As a key? Sentences live in the arena. */
 struct err llm_check_headers(struct arena *, struct str json) MUST_CHECK;
@@ -19,10 +19,10 @@ struct err llm_check_key(struct str key) MUST_CHECK;
 /* Does the header's name tell that its value is a credential? */
 bool llm_is_secret_header(struct str name);
 
-struct headers {
-    struct header items[HEADERS_MAX + 8];
+struct headers { /* in the arena */
+    struct header *items;
     int count;
-    struct str secrets[SECRETS_MAX]; /* what must never be in a sentence */
+    struct str *secrets; /* what must never be in a sentence */
     int secrets_count;
 };
 struct err headers_of(struct arena *, const struct llm_model *, struct headers *out) MUST_CHECK;

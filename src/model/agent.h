@@ -118,5 +118,8 @@ struct str agent_content(struct arena *, const struct agent *);
 /* Back again. ERR_IO. */
 struct err agent_load(struct arena *, struct str content, struct agent *out) MUST_CHECK;
 
+/* `temperature` of the first `before` item of llm_settings; below 0: none. */
+double agent_temperature(struct arena *, const struct agent *);
+
 /* "brave-otter": `random` chooses. */
 struct str agent_slug(struct arena *, uint64_t random);

@@ -79,14 +79,23 @@ static struct err line_end(struct sse_parser *p, struct str last_part, sse_fn *f
     return whole_line(p, buf_str(&line), fn, arg);
 }
 
+static const char *find(const char *at, const char *end, char c)
+{
+    const char *hit = memchr(at, c, (size_t)(end - at));
+    return hit ? hit : end;
+}
+
 static struct err feed(struct sse_parser *p, struct str bytes, sse_fn *fn, void *arg)
 {
     const char *at = bytes.at, *end = bytes.at + bytes.count;
+    /* The next of each, looked for only when it was passed: no stream makes this look twice at a byte. */
+    const char *lf = find(at, end, '\n'), *cr = find(at, end, '\r');
     while (at < end) {
         if (p->is_after_cr && *at == '\n') at++;
         p->is_after_cr = false;
-        const char *stop = at;
-        while (stop < end && *stop != '\n' && *stop != '\r') stop++;
+        if (lf < at) lf = find(at, end, '\n');
+        if (cr < at) cr = find(at, end, '\r');
+        const char *stop = lf < cr ? lf : cr;
         struct str part = str_n(at, (size_t)(stop - at));
         if (stop == end) return keep_part(p, part);
         p->is_after_cr = *stop == '\r';

@@ -120,7 +120,7 @@ static void forget_answer(struct client *c)
 void sends_raw(struct client *c, const char *method, const char *target, struct str bytes)
 {
     if (c->method && !c->is_recorded) record(c);
-    connects(c);
+    if (bytes.count > 0) connects(c);
     forget_answer(c);
     c->method = method;
     c->target = target;
@@ -357,6 +357,7 @@ void gets_end_at(struct client *c, const char *file, int line)
         ;
     if (c->is_cut) expected(c, file, line, "a proper end of the stream");
     if (c->next_data) expected(c, file, line, "a whole last event");
+    keeps_order(c);
 }
 
 void gets_heartbeats(struct client *c, int count)

@@ -53,7 +53,7 @@ struct client *client_with_key(struct play *, const char *key);
 /* "POST /v1/agents" and a body; "" is none. Returns when it is written, or the server takes no more. */
 void sends(struct client *, const char *what, const char *body);
 void sends_bytes(struct client *, const char *what, struct str body);
-/* These bytes as they stand; recorded as `method` `target`. */
+/* These bytes as they stand; recorded as `method` `target`. None: the answer to what was sent before is due. */
 void sends_raw(struct client *, const char *method, const char *target, struct str bytes);
 /* Hang up. */
 void leaves(struct client *);
@@ -90,7 +90,7 @@ struct event *next_event(struct client *);
 /* A chunk that ends what has been said so far (all chunks joined) with this text. */
 #define gets_said(c, text) gets_said_at((c), (text), __FILE__, __LINE__)
 void gets_said_at(struct client *, const char *text, const char *file, int line);
-/* The stream is over, properly. */
+/* The stream is over, properly, and was in order (order.c). */
 #define gets_end(c) gets_end_at((c), __FILE__, __LINE__)
 void gets_end_at(struct client *, const char *file, int line);
 /* n more heartbeats. */
@@ -106,6 +106,8 @@ const char *task_of(struct client *);
 void expected(struct client *, const char *file, int line, const char *format, ...)
     __attribute__((format(printf, 4, 5), noreturn));
 
+/* order.c: the order of a stream that was read from its beginning. */
+void keeps_order(struct client *);
 /* record.c: one JSON object per exchange into the file that AGENTD_RECORD names. */
 void record(struct client *);
 

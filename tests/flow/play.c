@@ -1,4 +1,5 @@
 #include "flow/play.h"
+#include <dirent.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -186,6 +187,24 @@ const char *server_log(struct play *p)
 {
     const char *log = file_text(p->server->program.log);
     return log ? log : "";
+}
+
+long server_memory_kb(struct play *p)
+{
+    const char *status = file_text(f("/proc/%d/status", (int)p->server->program.pid));
+    const char *line = status ? strstr(status, "VmRSS:") : 0;
+    CHECK(line);
+    return atol(line + 6);
+}
+
+int server_descriptors(struct play *p)
+{
+    DIR *entries = opendir(f("/proc/%d/fd", (int)p->server->program.pid));
+    CHECK(entries);
+    int count = -2; /* . and .. */
+    while (readdir(entries)) count++;
+    closedir(entries);
+    return count;
 }
 
 struct outcome agentd(struct play *p, const char *first, ...)

@@ -49,6 +49,8 @@ void server_stop(struct play *);                        /* SIGTERM; it must exit
 void server_kill(struct play *);                        /* SIGKILL */
 void server_start(struct play *, const char *settings); /* again, on the same directory */
 const char *server_log(struct play *);
+long server_memory_kb(struct play *);                   /* resident now */
+int server_descriptors(struct play *);                  /* open now */
 struct outcome agentd(struct play *, const char *first, ...) __attribute__((sentinel)); /* run it with these arguments */
 /* A key of a new organisation on this play's server: {"organization_id","key_id","key"}. */
 struct json key_create(struct play *, const char *org);
