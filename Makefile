@@ -31,7 +31,7 @@ assets  := $(sort $(wildcard migrations/*.sql)) $(wildcard contract/openapi.json
 suites  := unit store flow
 test_o   = $(patsubst %.c,$(B)/%.o,$(wildcard tests/*.c tests/$(1)/*.c tests/$(1)/*/*.c))
 
-.PHONY: all help run check layers gen bench clean docs release unit store flow contract tools
+.PHONY: all help run check layers gen bench clean docs release unit store flow contract tools fuzz fuzz-run fuzz-replay
 all: $(B)/agentd tools
 help:
 	@sed -n 's/^#: //p' Makefile
@@ -39,6 +39,7 @@ help:
 #: make run            start on ./data        make unit|store|flow  one test suite
 #: make contract       the flow suite, each reply held against contract/openapi.json
 #: make check          every suite            SAN=address,undefined the same in sanitizers
+#: make fuzz T=json    SECONDS=60 of one target   make fuzz-replay   all kept inputs, once
 #: make layers         who may include whom   make gen              routes from the contract
 #: make bench          every figure of README make docs             settings and events from tables
 
@@ -71,6 +72,24 @@ contract: $(B)/tests/flow.run $(B)/agentd tools
 	AGENTD_BUILD=$(B) AGENTD_RECORD=$(CURDIR)/$(B)/record.jsonl $(B)/tests/flow.run $(T)
 	tests/contract/check.py $(B)/record.jsonl
 
+# tests/fuzz/<target>.c: looked at by libFuzzer (clang alone), or replayed without it.
+SECONDS ?= 60
+fuzz_targets := $(filter-out replay,$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
+fuzz_inputs   = $(wildcard tests/fuzz/corpus/$(1) tests/fuzz/regress/$(1))
+fuzz:
+	$(MAKE) CC=clang SAN=fuzzer-no-link,address,undefined RELEASE= fuzz-run
+fuzz-run: $(B)/tests/fuzz/$(T).fuzz
+	@mkdir -p build/fuzz/$(T)
+	$< -max_total_time=$(SECONDS) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+	    -artifact_prefix=build/fuzz/$(T)- build/fuzz/$(T) $(call fuzz_inputs,$(T))
+fuzz-replay: $(fuzz_targets:%=$(B)/tests/fuzz/%.replay)
+	@set -e; $(foreach t,$(fuzz_targets),$(B)/tests/fuzz/$(t).replay $(call fuzz_inputs,$(t));)
+$(B)/tests/fuzz/%.fuzz: $(B)/tests/fuzz/%.o $(lib_o)
+	$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
+$(B)/tests/fuzz/%.replay: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay.o $(lib_o)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+.SECONDARY: $(fuzz_targets:%=$(B)/tests/fuzz/%.o) $(B)/tests/fuzz/replay.o
+
 $(B)/gen/assets.c: $(assets) dev/embed
 	@mkdir -p $(@D)
 	dev/embed $(assets) > $@.new && mv $@.new $@
@@ -88,7 +107,7 @@ bench:
 	LDLIBS="$(LDLIBS)" bench/run build/$(notdir $(firstword $(CC)))-release
 run: $(B)/agentd
 	$(B)/agentd serve
-check: layers $(filter-out flow,$(suites)) contract
+check: layers $(filter-out flow,$(suites)) fuzz-replay contract
 layers:
 	dev/layers
 gen:
