@@ -16,7 +16,6 @@ enum {
     HEADERS_MAX = 256,
     HEADERS_KEPT = 32,          /* of a parser that waits for its next request */
     TEXT_KEPT_BYTES = 4096,
-    BODY_KEPT_BYTES = 0,        /* a body has its own account: never kept */
     EXTENSIONS_BYTES_MAX = 4096, /* of all chunks of one body */
     FRAMING_BYTES_MAX = 65536,  /* what a chunked body may be around its data beside ... */
     FRAMING_BYTES_PER_CHUNK = 32,
@@ -60,8 +59,6 @@ static int on_url(llhttp_t *parser, const char *at, size_t count)
 {
     struct http *http = parser->data;
     if ((int64_t)(http->text.count + count) > http->limits->target_bytes_max) return refuse(http, 414);
-    for (size_t i = 0; i < count; i++)
-        if ((unsigned char)at[i] <= ' ' || (unsigned char)at[i] >= 0x7f) return refuse(http, 400);
     return add(http, &http->text, at, count);
 }
 
@@ -175,8 +172,7 @@ static int check_head(const struct http *http)
     int hosts = 0, encodings = 0;
 
     if (!is_1_1 && !http_is_1_0(http)) return 400;
-    /* SOURCE belongs to ICE; a word of it would be no method of HTTP at all. */
-    if (!http->has_version || !request->target.count || parser->method == HTTP_SOURCE || parser->method == HTTP_PRI) return 400;
+    if (!http->has_version || !request->target.count) return 400;
     for (int i = 0; i < request->headers_count; i++) {
         const struct request_header *header = &request->headers[i];
         if (str_eq(header->name, S("host"))) {
@@ -351,6 +347,13 @@ bool http_expects_continue(const struct http *http) { return http->expects_conti
 bool http_is_1_0(const struct http *http) { return http->parser.http_major == 1 && http->parser.http_minor == 0; }
 bool http_keeps_alive(const struct http *http) { return llhttp_should_keep_alive(&http->parser) != 0; }
 size_t http_body_bytes(const struct http *http) { return http->body.capacity; }
+bool http_is_in_body(const struct http *http) { return http->state == HTTP_IN_BODY; }
+
+void http_drop_body(struct http *http)
+{
+    buf_free(&http->body);
+    http->request.body = S("");
+}
 
 struct str request_header(const struct request *request, const char *name)
 {

@@ -57,6 +57,9 @@ bool http_expects_continue(const struct http *); /* "100 Continue" is waited for
 bool http_is_1_0(const struct http *);
 bool http_keeps_alive(const struct http *);      /* by the version and the Connection header */
 size_t http_body_bytes(const struct http *);     /* memory that the body takes by now */
+bool http_is_in_body(const struct http *);       /* the head is here */
+/* The body of a whole request was read: its memory goes back, and it is empty. */
+void http_drop_body(struct http *);
 
 /* ---- replies ------------------------------------------------------------------ */
 enum { HTTP_JSON = 1, HTTP_CHUNKED = 2, HTTP_CLOSE = 4, HTTP_KEEP_ALIVE = 8 }; /* the last: said to HTTP/1.0 alone */
