@@ -4,6 +4,7 @@
 #include "io/timers.h"
 #include "io/watches.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include <assert.h>
 #include <pthread.h>
 #include <sched.h>
@@ -14,7 +15,11 @@
 
 enum {
     SLICE_MS_MAX = 10,
-    ROUNDS_MAX = 16, /* of the run queue before we look at the sockets again: fibers that wake each other must not starve them */
+    SLOW_LOG_MS = 1000, /* at most one line about slow slices in this time */
+    /* Fibers that wake each other go on for so many rounds, or so long, before we look at the
+     * sockets again: each look is a system call, but nobody may starve them. */
+    ROUNDS_MAX = 16,
+    ROUNDS_US_MAX = 2000,
 };
 
 struct loop {
@@ -41,7 +46,7 @@ struct loop {
     struct post *posts, *posts_last;
 
     int64_t slice_begun_us;
-    int64_t slow_slices;
+    int64_t slow_slices, slow_logged_us;
 };
 
 uv_loop_t *loop_uv(struct loop *loop) { return &loop->uv; }
@@ -53,14 +58,26 @@ struct watches *loop_watches(struct loop *loop) { return &loop->watches; }
 /* The clock is read once per slice: the end of one is the beginning of the next. */
 void slice_begins(struct loop *loop)
 {
-    if (!loop->slice_begun_us) loop->slice_begun_us = clock_mono_us();
+    if (loop->slice_begun_us) return;
+    atomic_store(&loop->may_sleep, false); /* it has woken up: no need to wake it */
+    loop->slice_begun_us = clock_mono_us();
 }
 
-void slice_ends(struct loop *loop)
+static void note_slow(struct loop *loop, const char *what, int64_t slice_us)
 {
-    int64_t now_us = clock_mono_us();
-    if (now_us - loop->slice_begun_us > SLICE_MS_MAX * 1000) loop->slow_slices++;
-    loop->slice_begun_us = now_us;
+    loop->slow_slices++;
+    if (loop->slow_logged_us && loop->slice_begun_us - loop->slow_logged_us < SLOW_LOG_MS * 1000) return;
+    loop->slow_logged_us = loop->slice_begun_us;
+    log_line(LOG_WARNING, "loop.slow", "ms=%lld then=%s count=%lld", (long long)(slice_us / 1000), what,
+             (long long)loop->slow_slices);
+}
+
+void slice_ends(struct loop *loop, const char *what)
+{
+    int64_t slice_us = -loop->slice_begun_us;
+    loop->slice_begun_us = clock_mono_us();
+    slice_us += loop->slice_begun_us;
+    if (slice_us > SLICE_MS_MAX * 1000) note_slow(loop, what, slice_us);
 }
 
 int64_t loop_slow_slices(const struct loop *loop) { return loop->slow_slices; }
@@ -92,11 +109,10 @@ static void run_round(struct loop *loop)
         loop->ready = strand->next_ready;
         strand->is_ready = false;
         fiber_resume(strand->fiber);
-        if (fiber_has_ended(strand->fiber)) {
-            fiber_free(strand->fiber);
-            free(strand);
-        }
-        slice_ends(loop);
+        slice_ends(loop, fiber_has_ended(strand->fiber) ? "end" : fiber_note_of(strand->fiber));
+        if (!fiber_has_ended(strand->fiber)) continue;
+        fiber_free(strand->fiber);
+        free(strand);
     }
 }
 
@@ -130,13 +146,15 @@ static void run_deferred(struct loop *loop)
         struct deferred *d = mine.next;
         loop_undefer(d);
         d->fn(d->arg);
-        slice_ends(loop);
+        slice_ends(loop, "deferred");
     }
 }
 
 static void run_what_can(struct loop *loop)
 {
+    int64_t begun_us = loop->slice_begun_us;
     for (int round = 0; round < ROUNDS_MAX && (loop->ready || has_deferred(loop)); round++) {
+        if (round > 0 && loop->slice_begun_us - begun_us > ROUNDS_US_MAX) break;
         if (loop->ready) run_round(loop);
         if (!loop->ready) run_deferred(loop);
     }
@@ -195,7 +213,7 @@ static void run_posts(struct loop *loop)
         struct post post = *list; /* its owner may take it back as soon as fn runs */
         list = post.next;
         post.fn(post.arg);
-        slice_ends(loop);
+        slice_ends(loop, "post");
     }
 }
 
@@ -223,7 +241,7 @@ static void fire_timers(struct loop *loop)
     int64_t due_ms;
     if (!timers_next(&loop->timers, &due_ms)) return;
     timers_fire(&loop->timers, clock_mono_ms());
-    slice_ends(loop);
+    slice_ends(loop, "timers");
 }
 
 void loop_test_advance(struct loop *loop, int64_t ms)

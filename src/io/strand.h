@@ -39,9 +39,9 @@ struct post {
 };
 void loop_post_node(struct loop *, struct post *);
 
-/* Around what libuv calls on our behalf, for the watchdog. */
+/* Around what libuv calls on our behalf, for the watchdog; `what` came after the slice, a literal. */
 void slice_begins(struct loop *);
-void slice_ends(struct loop *);
+void slice_ends(struct loop *, const char *what);
 
 /* For the offloaded: libuv's own loop, and how many of them are out. */
 struct uv_loop_s *loop_uv(struct loop *);

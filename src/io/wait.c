@@ -7,12 +7,20 @@
 static struct err cancelled(void) { return err(ERR_CANCELLED, "this was cancelled"); }
 static struct err timeout(void) { return err(ERR_TIMEOUT, "the time for this was over"); }
 
-struct err wait_may_begin(struct ctx *cx)
+/* *now_ms is set when there is a deadline: the clock is read no more often than needed. */
+static struct err may_begin(struct ctx *cx, int64_t *now_ms)
 {
     assert(cx->fiber == fiber_self()); /* a context waits on its own fiber; a callback never */
     if (cx->scope->is_cancelled) return cancelled();
-    if (cx->deadline_ms && clock_mono_ms() >= cx->deadline_ms) return timeout();
-    return OK;
+    if (!cx->deadline_ms) return OK;
+    *now_ms = clock_mono_ms();
+    return *now_ms >= cx->deadline_ms ? timeout() : OK;
+}
+
+struct err wait_may_begin(struct ctx *cx)
+{
+    int64_t now_ms;
+    return may_begin(cx, &now_ms);
 }
 
 /* ---- one wait ---------------------------------------------------------------- */
@@ -62,17 +70,18 @@ static void time_is_over(void *arg) { waiter_end(arg, ERR_TIMEOUT); }
 static struct err wait_until(struct ctx *cx, struct gate *gate, int64_t own_ms, const char *what, bool *is_own)
 {
     *is_own = false;
-    TRY(wait_may_begin(cx));
+    int64_t now_ms = 0, due_ms = cx->deadline_ms;
+    TRY(may_begin(cx, &now_ms));
     struct waiter w = {.strand = strand_of(cx), .loop = cx->loop};
-    if (own_ms >= 0 || cx->deadline_ms) {
-        int64_t now_ms = clock_mono_ms(), due_ms = cx->deadline_ms;
-        if (own_ms >= 0 && (!due_ms || own_ms <= due_ms - now_ms)) {
+    if (own_ms >= 0) {
+        if (!due_ms) now_ms = clock_mono_ms();
+        if (!due_ms || own_ms <= due_ms - now_ms) {
             *is_own = true;
             due_ms = now_ms + own_ms;
         }
-        if (due_ms <= now_ms) return timeout();
-        timer_set(cx->loop, &w.timer, due_ms, time_is_over, &w);
+        if (own_ms == 0) return timeout();
     }
+    if (due_ms) timer_set(cx->loop, &w.timer, due_ms, time_is_over, &w);
     if (gate) gate_add(gate, &w);
     scope_add(cx->scope, &w);
     strand_park(cx, what);

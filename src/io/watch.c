@@ -55,7 +55,7 @@ static void on_poll(uv_poll_t *poll, int status, int events)
     struct loop *loop = w->loop; /* the callback may close the watch */
     slice_begins(loop);
     w->fn(w->arg, status < 0 ? seen : w->wanted & seen);
-    slice_ends(loop);
+    slice_ends(loop, "watch");
 }
 
 struct watch *watch_open(struct loop *loop, int fd, watch_fn *fn, void *arg)
