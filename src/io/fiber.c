@@ -23,6 +23,7 @@
 #endif
 #if defined(__SANITIZE_ADDRESS__) || HAS_FEATURE(address_sanitizer)
 #define FIBER_ASAN 1
+#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
 #if defined(__SANITIZE_THREAD__) || HAS_FEATURE(thread_sanitizer)
@@ -120,8 +121,21 @@ static struct fiber *stack_map(void)
     return f;
 }
 
+/* A stack that nobody has must not be touched, and what its last owner left does not matter. */
+static void stack_forbid(struct fiber *f, bool is_forbidden)
+{
+    (void)f, (void)is_forbidden;
+#ifdef FIBER_ASAN
+    unsigned char *low = f->mapping + page_bytes();
+    size_t bytes = (size_t)((unsigned char *)f - low);
+    if (is_forbidden) ASAN_POISON_MEMORY_REGION(low, bytes);
+    else ASAN_UNPOISON_MEMORY_REGION(low, bytes);
+#endif
+}
+
 static void stack_unmap(struct fiber *f)
 {
+    stack_forbid(f, false);
 #ifdef FIBER_VALGRIND
     VALGRIND_STACK_DEREGISTER(f->valgrind_id);
 #endif
@@ -241,6 +255,7 @@ struct fiber *fiber_new(fiber_main *fn, void *arg)
     f->arg = arg;
     f->note = NULL;
     f->has_ended = f->has_run = false;
+    stack_forbid(f, false);
 #ifdef FIBER_ASAN
     f->fake_stack = NULL;
     f->bottom = f->mapping + page_bytes();
@@ -285,6 +300,7 @@ void fiber_free(struct fiber *f)
 #ifdef FIBER_TSAN
     if (f->tsan) __tsan_destroy_fiber(f->tsan);
 #endif
+    stack_forbid(f, true);
     alive_count--;
     f->next_free = pool;
     pool = f;

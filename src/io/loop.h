@@ -29,7 +29,7 @@ struct timer { /* the owner keeps it until it fired or was stopped; zero is a st
 void timer_set(struct loop *, struct timer *, int64_t due_ms, loop_fn *fn, void *arg); /* set again moves it */
 void timer_stop(struct timer *);
 
-struct deferred { /* the owner keeps it until it ran or was dropped; zero is one that is not set */
+struct deferred { /* the owner keeps it until it ran or was undeferred; zero is one that is not set */
     struct deferred *next, *previous; /* next null: not set */
     loop_fn *fn;
     void *arg;

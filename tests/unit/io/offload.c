@@ -145,6 +145,13 @@ TEST(a_worker_takes_all_that_waits_up_to_its_bound_and_keeps_order)
     }
 }
 
+/* Gives the worker time to run off with what came before. */
+static struct err hesitates(struct ctx *cx, void *arg)
+{
+    struct office *o = arg;
+    for (int i = 0; i < 2000 && atomic_load(&o->inside) == 0; i++) sched_yield();
+    return does_one(cx, arg);
+}
 static struct err comes_together(struct ctx *cx, void *arg)
 {
     struct office *o = arg;
@@ -152,7 +159,8 @@ static struct err comes_together(struct ctx *cx, void *arg)
     struct ctx inner = scope_open(&scope, cx);
     o->worker = worker_open(cx->loop, "worker", JOBS_MAX, works, o);
     if (!o->worker) return err(ERR_IO, "no worker");
-    for (int i = 0; i < 100; i++) TRY(scope_spawn(&inner, does_one, o));
+    for (int i = 0; i < 99; i++) TRY(scope_spawn(&inner, does_one, o));
+    TRY(scope_spawn(&inner, hesitates, o));
     struct err e = scope_close(&inner);
     worker_close(o->worker);
     return e;

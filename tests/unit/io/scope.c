@@ -233,6 +233,24 @@ TEST(a_shield_in_a_cancelled_scope_has_time_of_its_own)
     for (int i = 0; i < 3; i++) CHECK(!failed(s.outcome[i]));
 }
 
+static struct err opens_in_a_cancelled_scope(struct ctx *cx, void *arg)
+{
+    struct story *s = arg;
+    struct scope outer, scope;
+    struct ctx dead = scope_open(&outer, cx);
+    scope_cancel(&outer);
+    struct ctx inner = scope_open(&scope, &dead);
+    s->outcome[0] = wait_turn(&inner);
+    TRY(scope_close(&inner));
+    return scope_close(&dead);
+}
+TEST(a_scope_opened_in_a_cancelled_one_is_cancelled)
+{
+    struct story s = {0};
+    CHECK_OK(run(&s, opens_in_a_cancelled_scope));
+    CHECK(s.outcome[0].code == ERR_CANCELLED);
+}
+
 static struct err starts_in_a_cancelled_scope(struct ctx *cx, void *arg)
 {
     struct scope scope;
