@@ -10,7 +10,7 @@
  *           ERR_INVALID 422 (the faults gathered, or the sentence), ERR_UNKNOWN_KEY 401, ERR_DENIED 403,
  *           ERR_NOT_FOUND 404, ERR_CONFLICT 409, ERR_FULL 507; ERR_BUSY, ERR_LIMIT, ERR_TIMEOUT, ERR_CANCELLED and
  *           ERR_MEMORY 503 with Retry-After; anything else is a 500 and a line in the log. The sentence is the `detail` of
- *           403 (if it has one), 404, 409 and 503. */
+ *           404, 409 and (ERR_BUSY, ERR_LIMIT) 503; all others have one text. */
 #pragma once
 #include "api/app.h"
 #include "api/auth.h"
@@ -55,6 +55,10 @@ struct json call_object(struct call *);
 extern const struct loc loc_body, loc_query, loc_header;
 /* ERR_INVALID when a fault was gathered; then ERR_DENIED when the body names another organisation. */
 struct err call_check(struct call *) MUST_CHECK;
+
+/* Pieces of api_serve that are pure. */
+void call_read_parameters(struct call *);         /* fills `parameters`, gathers faults */
+bool media_type_is_json(struct str content_type); /* application/json or application/…+json; charset absent or utf-8 */
 
 /* ---- the answer ---------------------------------------------------------------- */
 struct err reply_json(struct call *, int status, struct str body) MUST_CHECK;

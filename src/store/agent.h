@@ -4,6 +4,7 @@
 #pragma once
 #include "model/agent.h"
 #include "model/page.h"
+#include "model/tool.h"
 #include "store/store.h"
 
 struct agent_row {
@@ -28,6 +29,11 @@ struct err store_agent_get(struct ctx *, struct store *, int64_t org, int64_t n,
 enum { VERSION_DRAFT = 0 };
 struct err store_agent_version(struct ctx *, struct store *, const struct agent_row *, int64_t number, struct agent *out) MUST_CHECK;
 struct err store_agent_secret(struct ctx *, struct store *, const struct agent_row *, struct agent_secret *out) MUST_CHECK;
+
+/* What a view and the model see of a sub-agent: its draft, or its latest deployed version. Deleted, or not of
+ * this organisation: is_there is false. */
+struct err store_agent_target(struct ctx *, struct store *, int64_t org, struct str id, bool is_deployed,
+                              struct tool_target *out) MUST_CHECK;
 
 /* Make it, with version 1. Fills the row and agent.id, unique_name, created_at. */
 struct err store_agent_create(struct ctx *, struct store *, int64_t org, struct agent *, const struct agent_secret *,
