@@ -159,7 +159,7 @@ FLOW(deleting_a_task_drops_the_turns_that_wait)
 
 FLOW(deleting_a_pending_task_that_waits_for_a_place)
 {
-    server_own(play, "RUNS_MAX=1");
+    serve_own(play, "RUNS_MAX=1");
     struct client *anna = client(play), *ben = client(play);
     const char *agent = agent_of(anna, "");
     sends(anna, f("POST /v1/agents/%s/invoke/async", agent), says(play, "[[stall]]", "'id':'runs'"));
@@ -184,17 +184,17 @@ FLOW(deleting_a_pending_task_that_waits_for_a_place)
 /* Nothing in part 1 pauses a task, so the row is put into that state while nobody has the database open. */
 FLOW(deleting_a_paused_task)
 {
-    server_own(play, "");
+    serve_own(play, "");
     struct client *anna = client(play);
     const char *agent = agent_of(anna, "");
     sends(anna, f("POST /v1/agents/%s/invoke", agent), says(play, "[[say ok]]", "'id':'paused'"));
     gets_status(anna, 200);
-    server_stop(play);
+    serve_stop(play);
     const char *database = f("%s/agentd.db", play->own.data);
     /* The words' numbers stand in model/task.h; `paused` is the third. */
     edit_rows(database, "UPDATE task SET status = 2 WHERE id = 'paused'");
     edit_rows(database, "UPDATE turn SET status = 2, paused_at = finished_at, finished_at = NULL");
-    server_start(play, "");
+    serve_start(play, "");
     looks_at(anna, "paused");
     has(anna, "status", "'paused'");
     deletes(play, anna, "paused");

@@ -23,7 +23,7 @@ static void finds_no_canary(struct play *play)
     /* Random bytes cannot hold these five letters again and again: one hit in a megabyte of noise has odds of 1 in 10^6. */
     int count = files_with(play->own.data, "cnry", &where);
     if (count > 0) test_fail(__FILE__, __LINE__, f("a canary in %s", where));
-    const char *log = server_log(play);
+    const char *log = serve_log(play);
     CHECK(!strstr(log, "cnry"));
 }
 
@@ -36,7 +36,7 @@ static const char *canary_body(struct play *play, const char *id, const char *di
 
 FLOW(no_text_lies_in_clear_in_any_file_while_a_task_lives_and_after)
 {
-    server_own(play, "");
+    serve_own(play, "");
     struct client *anna = client(play), *ben = client(play);
     const char *helper = agent_of(anna, "'name':'Helper','description':'cnryhelper'");
     const char *manager = agent_of(anna, agent_fields);
@@ -62,14 +62,14 @@ FLOW(no_text_lies_in_clear_in_any_file_while_a_task_lives_and_after)
     sends(ben, f("DELETE /v1/agents/%s", manager), "");
     gets_status(ben, 202);
     finds_no_canary(play);
-    server_stop(play);
+    serve_stop(play);
     finds_no_canary(play);
 }
 
 /* The search itself can find: an id is plain by contract. */
 FLOW(ids_and_sources_are_plain_by_contract)
 {
-    server_own(play, "");
+    serve_own(play, "");
     struct client *anna = client(play);
     const char *agent = agent_of(anna, "");
     sends(anna, f("POST /v1/agents/%s/invoke", agent), says(play, "[[say ok]]", "'id':'plainidhere','source':'plainsourcehere'"));
@@ -81,20 +81,20 @@ FLOW(ids_and_sources_are_plain_by_contract)
 /* The keys that the keyring had before are in no file after: no 32 bytes of a slot in use survive its end. */
 FLOW(the_old_database_beside_the_new_keyring_tells_nothing)
 {
-    server_own(play, "");
+    serve_own(play, "");
     struct client *anna = client(play);
     const char *agent = agent_of(anna, "");
     sends(anna, f("POST /v1/agents/%s/invoke", agent), says(play, "[[say cnryanswer]]", "'id':'dead','title':'cnrytitle'"));
     gets_status(anna, 200);
     sends(anna, f("POST /v1/agents/%s/invoke", agent), says(play, "[[say lives on]]", "'id':'living'"));
     gets_status(anna, 200);
-    server_stop(play);
+    serve_stop(play);
     const char *old = f("%s/old", test_dir());
     copy_directory(play->own.data, old);
-    server_start(play, "");
+    serve_start(play, "");
     sends(anna, "DELETE /v1/tasks/dead", "");
     gets_status(anna, 204);
-    server_stop(play);
+    serve_stop(play);
 
     /* The thief has the old database; the keyring is today's. */
     const char *mix = f("%s/mix", test_dir());
@@ -107,7 +107,7 @@ FLOW(the_old_database_beside_the_new_keyring_tells_nothing)
     CHECK(strstr(refused.err, "agentd keyring accept"));
     struct outcome accepted = agentd(play, "keyring", "accept", "--data", mix, (char *)0);
     CHECK(accepted.status == 0);
-    server_start(play, "");
+    serve_start(play, "");
     /* What was not deleted can be read: the mix is usable, and the test looks at the right thing. */
     looks_at(anna, "living");
     has(anna, "result", "'lives on'");
@@ -126,21 +126,21 @@ FLOW(the_old_database_beside_the_new_keyring_tells_nothing)
 
 FLOW(a_deleted_tasks_rows_are_gone)
 {
-    server_own(play, "");
+    serve_own(play, "");
     struct client *anna = client(play);
     const char *agent = agent_of(anna, "");
     sends(anna, f("POST /v1/agents/%s/invoke", agent), says(play, "[[say ok]]", "'id':'rows'"));
     gets_status(anna, 200);
     sends(anna, "DELETE /v1/tasks/rows", "");
     gets_status(anna, 204);
-    server_kill(play); /* on disk as it was at the 204 */
+    serve_kill(play); /* on disk as it was at the 204 */
     const char *database = f("%s/agentd.db", play->own.data);
     CHECK(!strcmp(row_text(database, "SELECT (SELECT count(*) FROM task) + (SELECT count(*) FROM turn) + (SELECT count(*) FROM entry)"), "0"));
 }
 
 FLOW(a_deleted_agent_is_erased_by_the_next_start_at_the_latest)
 {
-    server_own(play, "");
+    serve_own(play, "");
     struct client *anna = client(play);
     const char *agent = agent_of(anna, "");
     for (int i = 0; i < 5; i++) {
@@ -149,14 +149,14 @@ FLOW(a_deleted_agent_is_erased_by_the_next_start_at_the_latest)
     }
     sends(anna, f("DELETE /v1/agents/%s", agent), "");
     gets_status(anna, 202);
-    server_kill(play);
-    server_start(play, "");
+    serve_kill(play);
+    serve_start(play, "");
     sends(anna, f("GET /v1/agents/%s", agent), "");
     gets_status(anna, 404);
     sends(anna, "GET /v1/tasks", "");
     gets_status(anna, 200);
     has(anna, "total", "0");
-    server_stop(play);
+    serve_stop(play);
     const char *database = f("%s/agentd.db", play->own.data);
     CHECK(!strcmp(row_text(database, "SELECT (SELECT count(*) FROM agent) + (SELECT count(*) FROM version) + (SELECT count(*) FROM task)"), "0"));
 }
@@ -164,7 +164,7 @@ FLOW(a_deleted_agent_is_erased_by_the_next_start_at_the_latest)
 /* Killed right after the intent or anywhere on the way: the next start finishes, and the task stays gone. */
 FLOW(a_delete_that_a_kill_interrupts_is_finished_by_the_next_start)
 {
-    server_own(play, "");
+    serve_own(play, "");
     struct client *anna = client(play), *ben = client(play);
     const char *agent = agent_of(anna, "");
     sends(anna, f("POST /v1/agents/%s/invoke/async", agent), says(play, "[[say one]][[long 1]]", "'id':'cut'"));
@@ -172,9 +172,9 @@ FLOW(a_delete_that_a_kill_interrupts_is_finished_by_the_next_start)
     model_waits(play, "bytes=500");
     sends(ben, "DELETE /v1/tasks/cut", "");
     model_waits(play, "open=0"); /* the intent is on disk before a line is closed */
-    server_kill(play);
+    serve_kill(play);
     leaves(ben);
-    server_start(play, "");
+    serve_start(play, "");
     sends(anna, "GET /v1/tasks/cut", "");
     gets_status(anna, 404);
     sends(anna, f("POST /v1/agents/%s/invoke", agent), says(play, "[[say new]]", "'id':'cut'"));

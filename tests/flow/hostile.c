@@ -117,7 +117,7 @@ FLOW(a_body_of_100_mb_is_not_kept)
     long before;
     sends(anna, "GET /v1/agents", "");
     gets_status(anna, 200);
-    before = server_memory_kb(play);
+    before = serve_memory_kb(play);
     enum { BIG = 100 << 20 };
     char *big = malloc(BIG);
     CHECK(big);
@@ -139,13 +139,13 @@ FLOW(a_body_of_100_mb_is_not_kept)
     buf_free(&chunked);
     status = status_of(ben);
     CHECK(status == 413 || (status == 0 && ben->is_cut));
-    CHECK(server_memory_kb(play) < before + 40000);
+    CHECK(serve_memory_kb(play) < before + 40000);
     nothing_happened(play);
 }
 
 FLOW(a_slow_body_is_408)
 {
-    server_own(play, "BODY_MS=50 HEAD_MS=50");
+    serve_own(play, "BODY_MS=50 HEAD_MS=50");
     struct client *anna = client(play);
     sends_raw(anna, "POST", "/v1/agents", str(f("POST /v1/agents HTTP/1.1\r\nHost: x\r\nx-api-key: %s\r\nContent-Length: 100\r\n\r\n{\"na", play->key)));
     gets_status(anna, 408);
@@ -344,11 +344,11 @@ FLOW(a_thousand_invokes_and_deletes_at_once)
 {
     enum { MANY = 1000 };
     play_takes(play, 240);
-    server_own(play, "");
+    serve_own(play, "");
     struct client *anna = client(play), **many = calloc(MANY, sizeof *many);
     CHECK(many);
     const char *agent = agent_of(anna, "");
-    int descriptors = server_descriptors(play);
+    int descriptors = serve_descriptors(play);
     for (int round = 0; round < 2; round++) {
         for (int i = 0; i < MANY; i++) {
             if (!round) many[i] = client(play);
@@ -367,14 +367,14 @@ FLOW(a_thousand_invokes_and_deletes_at_once)
     gets_status(anna, 200);
     has(anna, "total", "0");
     CHECK(model_count(play, "requests") == 2 * MANY);
-    CHECK(server_descriptors(play) < descriptors + 1500); /* our connections, and no leak of two rounds */
+    CHECK(serve_descriptors(play) < descriptors + 1500); /* our connections, and no leak of two rounds */
 }
 
 FLOW(a_thousand_tasks_deleted_while_they_run)
 {
     enum { MANY = 1000 };
     play_takes(play, 240);
-    server_own(play, "");
+    serve_own(play, "");
     struct client *anna = client(play), **many = calloc(MANY, sizeof *many);
     CHECK(many);
     const char *agent = agent_of(anna, "");

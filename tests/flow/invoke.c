@@ -213,7 +213,7 @@ FLOW(a_sync_caller_gets_its_own_turn_even_if_later_ones_began)
 
 FLOW(too_many_waiting_messages_are_409)
 {
-    server_own(play, "TURNS_WAITING_MAX=2");
+    serve_own(play, "TURNS_WAITING_MAX=2");
     struct client *anna = client(play);
     const char *agent = agent_of(anna, "");
     const char *invoke = f("POST /v1/agents/%s/invoke/async", agent);
@@ -298,7 +298,7 @@ FLOW(a_client_that_hangs_up_ends_nothing)
 
 FLOW(a_sync_invoke_longer_than_its_limit_answers_as_it_is)
 {
-    server_own(play, "SYNC_TIMEOUT_MS=100");
+    serve_own(play, "SYNC_TIMEOUT_MS=100");
     struct client *anna = client(play), *ben = client(play);
     const char *agent = agent_of(anna, "");
     sends(anna, f("POST /v1/agents/%s/invoke", agent), says(play, "[[gate $go]][[say late]]", "'id':'late'"));

@@ -111,7 +111,7 @@ FLOW(a_call_of_an_unknown_tool_is_told_to_the_model)
 
 FLOW(an_agent_that_never_stops_calling_tools_is_failed)
 {
-    server_own(play, "STEPS_MAX=3");
+    serve_own(play, "STEPS_MAX=3");
     struct client *anna = client(play);
     asked(anna, "[[unknown_tool]][[loop]]");
     has(anna, "status", "'failed'");
@@ -152,14 +152,14 @@ FLOW(a_400_says_what_the_provider_said)
 
 FLOW(a_provider_that_stays_broken_is_an_error_after_bounded_retries)
 {
-    server_own(play, f("%s RETRIES_MAX=2", quick));
+    serve_own(play, f("%s RETRIES_MAX=2", quick));
     ends_as(play, "[[status 500 message Down]]", "error", "500");
     CHECK(model_count(play, "requests") == 3);
 }
 
 static void recovers(struct play *play, const char *trouble)
 {
-    server_own(play, quick);
+    serve_own(play, quick);
     struct client *anna = client(play);
     asked(anna, f("%s[[say recovered]]", trouble));
     has(anna, "status", "'completed'");
@@ -177,7 +177,7 @@ FLOW(a_connection_reset_before_the_first_token_is_tried_again) { recovers(play, 
 
 FLOW(retry_after_is_honoured)
 {
-    server_own(play, quick);
+    serve_own(play, quick);
     struct client *anna = client(play);
     asked(anna, "[[status 429 retry-after 1 times 1]][[say later]]");
     has(anna, "result", "'later'");
@@ -188,26 +188,26 @@ FLOW(retry_after_is_honoured)
 /* After the first token nothing is said twice. */
 FLOW(a_cut_after_the_first_token_is_not_tried_again)
 {
-    server_own(play, quick);
+    serve_own(play, quick);
     ends_as(play, "[[say half]][[cut times 1]][[say whole]]", "error", "openai");
     CHECK(model_count(play, "requests") == 1);
 }
 
 FLOW(a_model_that_says_nothing_runs_into_its_limit)
 {
-    server_own(play, "MODEL_FIRST_TOKEN_MS=50 RETRIES_MAX=0");
+    serve_own(play, "MODEL_FIRST_TOKEN_MS=50 RETRIES_MAX=0");
     ends_as(play, "[[hang]]", "error", "openai");
 }
 
 FLOW(a_model_that_falls_silent_runs_into_its_limit)
 {
-    server_own(play, "MODEL_SILENCE_MS=50 RETRIES_MAX=0");
+    serve_own(play, "MODEL_SILENCE_MS=50 RETRIES_MAX=0");
     ends_as(play, "[[say half]][[stall]]", "error", "openai");
 }
 
 FLOW(a_model_that_never_ends_runs_into_its_limit)
 {
-    server_own(play, "MODEL_TURN_MS=100 RETRIES_MAX=0");
+    serve_own(play, "MODEL_TURN_MS=100 RETRIES_MAX=0");
     ends_as(play, "[[long 1]]", "error", "openai");
 }
 
@@ -236,7 +236,7 @@ FLOW(the_operators_key_goes_to_the_operators_address)
 
 FLOW(the_operators_key_goes_to_no_other_address)
 {
-    server_own(play, f("GUARD_ALLOW=localhost:%s", strchr(model_address(), ':') + 1));
+    serve_own(play, f("GUARD_ALLOW=localhost:%s", strchr(model_address(), ':') + 1));
     struct client *anna = client(play);
     const char *agent = agent_of(anna, f("'llm_api_base':'http://localhost:%s/v1'", strchr(model_address(), ':') + 1));
     sends(anna, f("POST /v1/agents/%s/invoke", agent), says(play, "[[say ok]]", ""));
@@ -248,7 +248,7 @@ FLOW(the_operators_key_goes_to_no_other_address)
 
 FLOW(an_agents_own_key_and_headers_go_to_its_own_address)
 {
-    server_own(play, f("GUARD_ALLOW=localhost:%s", strchr(model_address(), ':') + 1));
+    serve_own(play, f("GUARD_ALLOW=localhost:%s", strchr(model_address(), ':') + 1));
     struct client *anna = client(play);
     const char *agent = agent_of(anna, f("'llm_api_base':'http://localhost:%s/v1','llm_extra_headers':{'x-team':'blue'},"
                                          "'llm_credentials':{'name':'k','value':'tenant-key'}", strchr(model_address(), ':') + 1));
@@ -266,9 +266,9 @@ FLOW(the_operators_key_goes_to_no_other_provider)
     const char *agent = agent_of(anna, "'llm_credentials':{'name':'k','value':'tenant-key'},'llm_extra_headers':{'x-team':'blue'}");
     /* Another provider: neither the agent's key nor the operator's may travel there. Nothing listens, so it ends as
      * error; what would have been sent is seen by the model's counters: nothing. */
-    sends(anna, f("POST /v1/agents/%s/invoke/async", agent), says(play, "[[say ok]]", "'id':'else','llm_model_provider':'openrouter','run_locally':true"));
+    sends(anna, f("POST /v1/agents/%s/invoke/async", agent), says(play, "[[say ok]]", "'id':'else','llm_model_provider':'open_router','run_locally':true"));
     gets_status(anna, 200);
-    has(anna, "model_provider", "'openrouter'");
+    has(anna, "model_provider", "'open_router'");
     CHECK(model_count(play, "requests") == 0);
 }
 
@@ -293,7 +293,7 @@ FLOW(private_addresses_are_refused_to_tenants)
 
 FLOW(metadata_and_private_networks_are_refused_to_tenants)
 {
-    server_own(play, f("%s RETRIES_MAX=0", quick));
+    serve_own(play, f("%s RETRIES_MAX=0", quick));
     struct client *anna = client(play);
     static const char *const hosts[] = {"169.254.169.254", "10.0.0.1", "192.168.1.1", "172.16.0.1", "100.64.0.1", "[fd00::1]", "[fe80::1]"};
     for (size_t i = 0; i < sizeof hosts / sizeof hosts[0]; i++) {
@@ -316,9 +316,9 @@ FLOW(a_known_provider_without_a_translator_is_422_at_save)
     has_fault(anna, "['body','model_provider']", "value_error");
     sends(anna, "POST /v1/agents", q("{'name':'A','model_provider':'hal9000'}"));
     has_fault(anna, "['body','model_provider']", "enum");
-    sends(anna, "POST /v1/agents", q("{'name':'A','model_provider':'openrouter','model_name':'x'}"));
+    sends(anna, "POST /v1/agents", q("{'name':'A','model_provider':'open_router','model_name':'x'}"));
     gets_status(anna, 201);
-    has(anna, "model_provider", "'openrouter'");
+    has(anna, "model_provider", "'open_router'");
 }
 
 FLOW(reasoning_effort_and_temperature_reach_the_model)

@@ -88,7 +88,7 @@ FLOW(a_client_that_says_no_more_still_gets_its_answer)
 FLOW(idle_connections_keep_nobody_out)
 {
     enum { IDLE = 60 };
-    server_own(play, "CONNECTIONS_MAX=50");
+    serve_own(play, "CONNECTIONS_MAX=50");
     struct client *anna = client(play), *idle[IDLE];
     sends(anna, "GET /v1/agents", "");
     gets_status(anna, 200);

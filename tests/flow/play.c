@@ -12,7 +12,7 @@
 enum { PLAY_SECONDS = 60 };
 
 static struct play play;
-static struct server shared;
+static struct served shared;
 static int plays_count;
 static char top[256]; /* the shared server's directory */
 
@@ -106,7 +106,7 @@ static int add_settings(const char **variables, int count, const char *settings)
     return count;
 }
 
-static void set_variables(struct server *server, const char *settings)
+static void set_variables(struct served *server, const char *settings)
 {
     int count = 0;
     const char **variables = server->variables;
@@ -118,7 +118,7 @@ static void set_variables(struct server *server, const char *settings)
     variables[count] = 0;
 }
 
-static void start(struct server *server)
+static void start(struct served *server)
 {
     const char *const args[] = {program_path("agentd"), "serve", "--listen", "127.0.0.1:0", "--data", server->data, 0};
     program_start(&server->program, args, server->variables, f("%s.log", server->data));
@@ -151,7 +151,7 @@ static void use_shared(struct play *p)
     memset(shared.variables, 0, sizeof shared.variables);
 }
 
-void server_own(struct play *p, const char *settings)
+void serve_own(struct play *p, const char *settings)
 {
     CHECK(!p->server);
     p->server = &p->own;
@@ -160,36 +160,36 @@ void server_own(struct play *p, const char *settings)
     start(&p->own);
 }
 
-void server_stop(struct play *p)
+void serve_stop(struct play *p)
 {
     program_signal(&p->own.program, SIGTERM);
     int status = program_wait(&p->own.program);
     if (status != 0) {
-        printf("  %s\n", server_log(p));
+        printf("  %s\n", serve_log(p));
         test_fail(__FILE__, __LINE__, f("agentd ended with %d", status));
     }
 }
 
-void server_kill(struct play *p)
+void serve_kill(struct play *p)
 {
     program_signal(&p->own.program, SIGKILL);
     program_wait(&p->own.program);
 }
 
-void server_start(struct play *p, const char *settings)
+void serve_start(struct play *p, const char *settings)
 {
     CHECK(p->own.data);
     set_variables(&p->own, settings);
     start(&p->own);
 }
 
-const char *server_log(struct play *p)
+const char *serve_log(struct play *p)
 {
     const char *log = file_text(p->server->program.log);
     return log ? log : "";
 }
 
-long server_memory_kb(struct play *p)
+long serve_memory_kb(struct play *p)
 {
     const char *status = file_text(f("/proc/%d/status", (int)p->server->program.pid));
     const char *line = status ? strstr(status, "VmRSS:") : 0;
@@ -197,7 +197,7 @@ long server_memory_kb(struct play *p)
     return atol(line + 6);
 }
 
-int server_descriptors(struct play *p)
+int serve_descriptors(struct play *p)
 {
     DIR *entries = opendir(f("/proc/%d/fd", (int)p->server->program.pid));
     CHECK(entries);

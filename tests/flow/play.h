@@ -10,7 +10,7 @@
 #include "test.h"
 
 enum { SETTINGS_MAX = 24 };
-struct server {
+struct served {
     struct program program;
     const char *data;               /* its data directory */
     int port;
@@ -21,8 +21,8 @@ struct server {
 struct play {
     const char *name;
     char tag[24];
-    struct server *server;          /* null: nobody has spoken yet */
-    struct server own;
+    struct served *server;          /* null: nobody has spoken yet */
+    struct served own;
     const char *org, *key, *key_id; /* null until first needed */
     const char *other_key;          /* of another organisation */
     struct client *clients;
@@ -44,13 +44,13 @@ void play_takes(struct play *, int seconds);
 
 /* ---- the server ---------------------------------------------------------------
  * Settings: "HEARTBEAT_MS=20 BODY_MAX=4096" become AGENTD_HEARTBEAT_MS=20 and so on; "" is none. */
-void server_own(struct play *, const char *settings);   /* start it on a fresh directory */
-void server_stop(struct play *);                        /* SIGTERM; it must exit with 0 */
-void server_kill(struct play *);                        /* SIGKILL */
-void server_start(struct play *, const char *settings); /* again, on the same directory */
-const char *server_log(struct play *);
-long server_memory_kb(struct play *);                   /* resident now */
-int server_descriptors(struct play *);                  /* open now */
+void serve_own(struct play *, const char *settings);   /* start it on a fresh directory */
+void serve_stop(struct play *);                        /* SIGTERM; it must exit with 0 */
+void serve_kill(struct play *);                        /* SIGKILL */
+void serve_start(struct play *, const char *settings); /* again, on the same directory */
+const char *serve_log(struct play *);
+long serve_memory_kb(struct play *);                   /* resident now */
+int serve_descriptors(struct play *);                  /* open now */
 struct outcome agentd(struct play *, const char *first, ...) __attribute__((sentinel)); /* run it with these arguments */
 /* A key of a new organisation on this play's server: {"organization_id","key_id","key"}. */
 struct json key_create(struct play *, const char *org);

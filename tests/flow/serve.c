@@ -30,14 +30,14 @@ static struct outcome serves(struct play *play, const char *listen, const char *
 
 FLOW(a_port_in_use_is_one_sentence_and_exit_1)
 {
-    server_own(play, "");
+    serve_own(play, "");
     const char *other = f("%s/other", test_dir());
     refused(serves(play, play->own.address, other), strchr(play->own.address, ':') + 1);
 }
 
 FLOW(a_data_directory_in_use_is_one_sentence_and_exit_1)
 {
-    server_own(play, "");
+    serve_own(play, "");
     struct client *anna = client(play);
     agent_of(anna, "");
     refused(serves(play, "127.0.0.1:0", play->own.data), play->own.data);
@@ -53,8 +53,8 @@ FLOW(a_directory_it_may_not_write_is_one_sentence_and_exit_1)
 
 FLOW(a_newer_database_is_one_sentence_and_exit_1_and_unchanged)
 {
-    server_own(play, "");
-    server_stop(play);
+    serve_own(play, "");
+    serve_stop(play);
     const char *database = f("%s/agentd.db", play->own.data);
     edit_rows(database, "UPDATE meta SET value = '999' WHERE name = 'schema'");
     const char *const sum[] = {"/bin/sh", "-c", f("cd %s && cat agentd.db keyring | sha256sum", play->own.data), 0};
@@ -87,7 +87,7 @@ FLOW(version_and_help)
 
 FLOW(the_data_directory_is_for_its_owner_alone)
 {
-    server_own(play, "");
+    serve_own(play, "");
     client(play);
     struct stat about;
     CHECK(stat(play->own.data, &about) == 0 && (about.st_mode & 07777) == 0700);
@@ -97,7 +97,7 @@ FLOW(the_data_directory_is_for_its_owner_alone)
 
 FLOW(settings_come_from_the_environment)
 {
-    server_own(play, "BODY_MAX=4096");
+    serve_own(play, "BODY_MAX=4096");
     struct client *anna = client(play);
     char big[5000];
     memset(big, ' ', sizeof big);
@@ -110,7 +110,7 @@ FLOW(settings_come_from_the_environment)
 
 FLOW(keys_are_made_listed_and_revoked_beside_a_running_server)
 {
-    server_own(play, "");
+    serve_own(play, "");
     struct client *anna = client(play);
     sends(anna, "GET /v1/agents", "");
     gets_status(anna, 200); /* at once */
@@ -143,7 +143,7 @@ FLOW(keys_can_be_made_before_the_first_start)
     struct json_fault fault;
     CHECK_OK(json_parse(test_arena(), str(made.out), &json, &fault));
     CHECK(json_count(json) == 3);
-    server_own(play, "");
+    serve_own(play, "");
     struct client *anna = client_with_key(play, str_z(test_arena(), json_text(json_get(json, "key"))));
     agent_of(anna, "");
     has_text(anna, "organization_id", str_z(test_arena(), json_text(json_get(json, "organization_id"))));
@@ -151,13 +151,13 @@ FLOW(keys_can_be_made_before_the_first_start)
 
 FLOW(a_first_start_without_a_key_names_the_command)
 {
-    server_own(play, "");
-    CHECK(strstr(server_log(play), "agentd key create"));
+    serve_own(play, "");
+    CHECK(strstr(serve_log(play), "agentd key create"));
     client(play);
-    server_stop(play);
-    const char *before = server_log(play);
-    server_start(play, "");
-    CHECK(!strstr(server_log(play) + strlen(before), "agentd key create")); /* there is one now */
+    serve_stop(play);
+    const char *before = serve_log(play);
+    serve_start(play, "");
+    CHECK(!strstr(serve_log(play) + strlen(before), "agentd key create")); /* there is one now */
 }
 
 FLOW(a_first_start_at_a_terminal_prints_one_key_once)
@@ -217,7 +217,7 @@ FLOW(both_headers_mean_the_same_key)
 
 FLOW(sigterm_leaves_running_tasks_to_the_next_start)
 {
-    server_own(play, "");
+    serve_own(play, "");
     struct client *anna = client(play), *ben = client(play);
     const char *agent = agent_of(anna, "");
     const char *invoke = f("POST /v1/agents/%s/invoke", agent);
@@ -225,13 +225,13 @@ FLOW(sigterm_leaves_running_tasks_to_the_next_start)
     gets_said(anna, "two");
     sends(ben, f("%s/async", invoke), says(play, "[[say after]]", "'id':'long'"));
     gets_status(ben, 200);
-    server_stop(play);
+    serve_stop(play);
     const char *last = anna->events[anna->events_count - 1].id;
     int before = anna->events_count;
     gets_end(anna); /* clean, and without a finish that is not true */
     for (int i = 0; i < anna->events_count; i++) CHECK(strcmp(anna->events[i].type, "task_finished") != 0);
     if (anna->events_count > before) last = anna->events[anna->events_count - 1].id;
-    server_start(play, "");
+    serve_start(play, "");
     struct client *cleo = client(play);
     sends(cleo, f("GET /v1/tasks/long/stream?after=%s", last), "");
     struct event *update = gets_event(cleo, "task_updated");
@@ -251,14 +251,14 @@ FLOW(sigterm_leaves_running_tasks_to_the_next_start)
 
 FLOW(a_killed_server_resumes_its_tasks_too)
 {
-    server_own(play, "");
+    serve_own(play, "");
     struct client *anna = client(play);
     const char *agent = agent_of(anna, "");
     sends(anna, f("POST /v1/agents/%s/invoke/async", agent), says(play, "[[say one]][[gate $go]][[say two]]", "'id':'crash'"));
     gets_status(anna, 200);
     model_waits(play, "requests=1&open=1");
-    server_kill(play);
-    server_start(play, "");
+    serve_kill(play);
+    serve_start(play, "");
     sends(anna, "GET /v1/tasks/crash/stream", "");
     model_gate(play, "go");
     gets_event(anna, "task_finished");
@@ -271,13 +271,13 @@ FLOW(a_killed_server_resumes_its_tasks_too)
 
 FLOW(what_was_finished_is_there_after_a_restart_with_its_positions)
 {
-    server_own(play, "");
+    serve_own(play, "");
     struct client *anna = client(play), *ben = client(play);
     const char *agent = agent_of(anna, "'llm_credentials':{'name':'k','value':'tenant-key'}");
     sends(anna, f("POST /v1/agents/%s/invoke/stream", agent), says(play, "[[say one two three]]", "'id':'stays'"));
     gets_end(anna);
-    server_kill(play);
-    server_start(play, "");
+    serve_kill(play);
+    serve_start(play, "");
     for (int i = 0; i < anna->events_count; i++) {
         sends(ben, f("GET /v1/tasks/stays/stream?after=%s", anna->events[i].id), "");
         gets_end(ben);
@@ -297,21 +297,21 @@ FLOW(what_was_finished_is_there_after_a_restart_with_its_positions)
 
 FLOW(sigint_ends_it_like_sigterm)
 {
-    server_own(play, "");
+    serve_own(play, "");
     program_signal(&play->own.program, SIGINT);
     CHECK(program_wait(&play->own.program) == 0);
 }
 
 FLOW(sigterm_ends_it_with_streams_open)
 {
-    server_own(play, "");
+    serve_own(play, "");
     struct client *anna = client(play), *ben = client(play);
     const char *agent = agent_of(anna, "");
     sends(anna, f("POST /v1/agents/%s/invoke/stream", agent), says(play, "[[say one]][[stall]]", "'id':'open'"));
     gets_said(anna, "one");
     sends(ben, "GET /v1/tasks/open/stream", "");
     gets_said(ben, "one");
-    server_stop(play);
+    serve_stop(play);
     gets_end(anna);
     gets_end(ben);
     model_waits(play, "open=0");
@@ -319,16 +319,16 @@ FLOW(sigterm_ends_it_with_streams_open)
 
 FLOW(only_an_open_address_is_warned_about)
 {
-    server_own(play, "");
-    CHECK(!strstr(server_log(play), "TLS"));
-    server_stop(play);
+    serve_own(play, "");
+    CHECK(!strstr(serve_log(play), "TLS"));
+    serve_stop(play);
     const char *const args[] = {program_path("agentd"), "serve", "--listen", "0.0.0.0:0", "--data", play->own.data, 0};
     program_start(&play->own.program, args, play->own.variables, f("%s.open", play->own.data));
     const char *line;
     while ((line = program_line(&play->own.program)) && !strstr(line, "listening on"))
         ;
     CHECK(line);
-    CHECK(strstr(server_log(play), "TLS"));
+    CHECK(strstr(serve_log(play), "TLS"));
 }
 
 FLOW(health_and_the_contract_need_no_key)

@@ -218,7 +218,7 @@ FLOW(a_position_from_before_a_delete_means_the_beginning)
 
 FLOW(silence_is_broken_by_heartbeats)
 {
-    server_own(play, "HEARTBEAT_MS=10");
+    serve_own(play, "HEARTBEAT_MS=10");
     struct client *anna = client(play);
     const char *agent = agent_of(anna, "");
     sends(anna, f("POST /v1/agents/%s/invoke/stream", agent), says(play, "[[say one]][[gate $go]][[say two]]", ""));

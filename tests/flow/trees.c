@@ -151,7 +151,7 @@ FLOW(a_call_without_its_query_is_told_to_the_model)
 /* A chain of agents, each asking the next: the call beyond the bound is refused to the model, and all end well. */
 FLOW(a_tree_is_bounded_in_depth)
 {
-    server_own(play, "TREE_DEPTH_MAX=3");
+    serve_own(play, "TREE_DEPTH_MAX=3");
     struct client *anna = client(play);
     const char *agents[5];
     for (int i = 4; i >= 0; i--) {
@@ -210,7 +210,7 @@ FLOW(a_parent_given_by_the_caller_makes_a_sub_task)
 
 FLOW(callers_parents_are_bounded_in_depth_and_number)
 {
-    server_own(play, "TREE_DEPTH_MAX=3 SUB_TASKS_MAX=4");
+    serve_own(play, "TREE_DEPTH_MAX=3 SUB_TASKS_MAX=4");
     struct client *anna = client(play);
     const char *agent = agent_of(anna, "");
     const char *invoke = f("POST /v1/agents/%s/invoke", agent);
@@ -236,7 +236,7 @@ FLOW(callers_parents_are_bounded_in_depth_and_number)
 
 FLOW(a_deep_tree_of_callers_parents_is_deleted_whole)
 {
-    server_own(play, "TREE_DEPTH_MAX=500");
+    serve_own(play, "TREE_DEPTH_MAX=500");
     play_takes(play, 180);
     struct client *anna = client(play);
     const char *agent = agent_of(anna, "");
