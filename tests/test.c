@@ -47,8 +47,9 @@ static bool run_one(struct test *t)
     if (setjmp(out) == 0) {
         t->run();
         passed = true;
-    } else {
-        fiber_test_abandon();
+    } else if (!fiber_test_abandon()) {
+        printf("FAIL %s, inside a fiber: the rest is not run\n", t->name);
+        _exit(1);
     }
     if (dir[0] && passed) nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     dir[0] = 0;

@@ -307,5 +307,16 @@ void fiber_free(struct fiber *f)
     if (++pool_count > POOL_MAX) fiber_pool_trim(POOL_MAX);
 }
 
-void fiber_test_abandon(void) { running = NULL; }
+bool fiber_test_abandon(void)
+{
+    bool was_running = running;
+    running = NULL;
+    alive_count = 0;
+#if defined(FIBER_ASAN) || defined(FIBER_TSAN)
+    return !was_running;
+#else
+    (void)was_running;
+    return true;
+#endif
+}
 void fiber_test_stacks_max(size_t count) { stacks_max_known = count; }

@@ -28,6 +28,7 @@ size_t fiber_count(void);             /* alive now on this thread */
 void fiber_note(struct fiber *, const char *what);
 const char *fiber_note_of(const struct fiber *); /* null: none was given */
 void *fiber_arg(const struct fiber *);           /* as given to fiber_new */
-/* Tests: a failed check jumped out of the running fiber, which is lost. */
-void fiber_test_abandon(void);
+/* Tests: a failed check jumped out of the running fiber, which is lost. False: a sanitizer
+ * watches and would take what follows for errors. */
+bool fiber_test_abandon(void);
 void fiber_test_stacks_max(size_t); /* 0: as many as the kernel allows */

@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,7 +33,7 @@ struct loop {
     struct deferred deferred; /* head and end of a ring */
     struct timers timers;
     struct watches watches;
-    struct signal_watch *signals;
+    struct signal_handler *signals;
 
     uv_timer_t alarm;      /* for the earliest timer */
     int64_t alarm_due_ms;  /* 0: not set */
@@ -272,9 +273,9 @@ static bool set_alarm(struct loop *loop)
     return true;
 }
 
-struct signal_watch {
+struct signal_handler {
     uv_signal_t uv;
-    struct signal_watch *next;
+    struct signal_handler *next;
     loop_fn *fn;
     void *arg;
 };
@@ -282,7 +283,7 @@ struct signal_watch {
 static void on_signal(uv_signal_t *uv, int signal)
 {
     (void)signal;
-    struct signal_watch *s = uv->data;
+    struct signal_handler *s = uv->data;
     s->fn(s->arg);
 }
 
@@ -290,9 +291,9 @@ static void on_signal_closed(uv_handle_t *handle) { free(handle->data); }
 
 struct err loop_on_signal(struct loop *loop, int signal, loop_fn *fn, void *arg)
 {
-    struct signal_watch *s = malloc(sizeof *s);
+    struct signal_handler *s = malloc(sizeof *s);
     if (!s) return err(ERR_MEMORY, "no memory for a signal's handler");
-    *s = (struct signal_watch){.next = loop->signals, .fn = fn, .arg = arg};
+    *s = (struct signal_handler){.next = loop->signals, .fn = fn, .arg = arg};
     if (uv_signal_init(&loop->uv, &s->uv) != 0) {
         free(s);
         return err(ERR_IO, "no handler for signals can be set up");
@@ -329,6 +330,7 @@ static struct err loop_open(struct loop *loop)
     uv_timer_init(&loop->uv, &loop->alarm);
     loop->alarm.data = loop;
     pthread_mutex_init(&loop->lock, NULL);
+    signal(SIGPIPE, SIG_IGN); /* a peer that hung up is an error of the write, not the end of the process */
     loop->deferred.next = loop->deferred.previous = &loop->deferred;
     scope_open_root(&loop->root, loop);
     loop->slice_begun_us = clock_mono_us();
@@ -338,7 +340,7 @@ static struct err loop_open(struct loop *loop)
 static void loop_close(struct loop *loop)
 {
     while (atomic_load(&loop->posters) > 0) sched_yield();
-    for (struct signal_watch *s = loop->signals; s; s = s->next) uv_close((uv_handle_t *)&s->uv, on_signal_closed);
+    for (struct signal_handler *s = loop->signals; s; s = s->next) uv_close((uv_handle_t *)&s->uv, on_signal_closed);
     uv_close((uv_handle_t *)&loop->alarm, NULL);
     uv_close((uv_handle_t *)&loop->wake, NULL);
     while (uv_run(&loop->uv, UV_RUN_NOWAIT)) continue;
