@@ -106,6 +106,19 @@ FLOW(settings_come_from_the_environment)
     has(anna, "", "{'detail':'Request body exceeds 4096 bytes'}");
 }
 
+FLOW(a_setting_out_of_bounds_is_named_and_exit_1)
+{
+    const char *data = f("%s/data", test_dir());
+    const char *const args[] = {program_path("agentd"), "serve", "--listen", "127.0.0.1:0", "--data", data, 0};
+    static const char *const bad[] = {"AGENTD_BODY_MAX=1", "AGENTD_BODY_MAX=99999999999999", "AGENTD_BODY_MAX=ten", "AGENTD_RUNS_MAX=0"};
+    for (int i = 0; i < 4; i++) {
+        const char *const variables[] = {bad[i], 0};
+        struct outcome outcome = program_run(args, variables);
+        CHECK(outcome.status != 0 && lines_of(outcome.err) == 1);
+        CHECK(strstr(outcome.err, "BODY_MAX") || strstr(outcome.err, "body_max") || strstr(outcome.err, "RUNS_MAX") || strstr(outcome.err, "runs_max"));
+    }
+}
+
 /* ---- keys ---------------------------------------------------------------------------- */
 
 FLOW(keys_are_made_listed_and_revoked_beside_a_running_server)
