@@ -3,12 +3,14 @@
 #include "base/str.h"
 #include "io/wait.h"
 
+struct route_table;
 struct store;
 struct engine;
 struct config;
 struct auth_cache;
 
 struct app {
+    const struct route_table *routes; /* &api_routes */
     struct store *store;
     struct engine *engine;
     const struct config *config;
