@@ -278,6 +278,8 @@ static struct err first_commit(struct ctx *cx, struct opened *o, const struct st
     *next = ring_stamp_next(o->ring.stamp);
     TRY(make_schema(cx, o, b));
     if (b->has_ring && !b->stamp.at) TRY(sync_names(o));
+    /* What we read there may have been written by a process that died before it synced. */
+    if (b->has_ring && !ring_stamp_is(o->ring.stamp, b->stamp)) TRY(ring_sync(&o->ring));
     if (b->has_ring) TRY(meta_set(cx, db, "stamp", str(ring_stamp_text(cx->arena, o->ring.stamp))));
     TRY(meta_set(cx, db, "stamp_next", str(ring_stamp_text(cx->arena, *next))));
     TRY(reserve_inside(cx, o, numbers_of_server));
