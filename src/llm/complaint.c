@@ -100,11 +100,11 @@ static void hide_words(struct page *p, struct str secret)
     for (size_t from = 0; from < p->count;) {
         size_t end = from;
         while (end < p->count && !is_between_words(p->text[end])) end++;
-        struct str word = str_n(p->text + from, end - from);
-        if (is_masked(word, secret)) hide(p, from, word.count); /* "sk-..." */
+        struct str whole = str_n(p->text + from, end - from), word = whole;
         while (word.count > 0 && (word.at[word.count - 1] == '.' || word.at[word.count - 1] == '!')) word.count--;
         bool is_end = word.count >= END_BYTES && ends(secret, word);
         if (is_end || is_masked(word, secret)) hide(p, from, word.count);
+        else if (is_masked(whole, secret)) hide(p, from, whole.count); /* "sk-..." */
         from = end + 1;
     }
 }
