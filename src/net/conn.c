@@ -151,6 +151,9 @@ static void end_output(struct conn *conn)
         conn_close(conn);
         return;
     }
+    struct server *server = conn->server;
+    if (server->lingering_count == LINGERING_MAX) conn_close(server->lists[PHASE_LINGER].oldest);
+    server->lingering_count++;
     buf_free(&conn->in);
     conn->in_used = 0;
     conn->is_lingering = true;
@@ -370,6 +373,7 @@ void conn_close(struct conn *conn)
     close(conn->fd);
     conn->fd = -1;
     server->counts.connections_open--;
+    if (conn->is_lingering) server->lingering_count--;
     buf_free(&conn->in);
     drop_out(conn);
 

@@ -71,6 +71,7 @@ struct server {
     struct exchange *spare;
     struct buf spare_out[16];
     int spare_count, spare_out_count;
+    int lingering_count;
     struct gate changed;        /* when stopping: something ended */
     bool is_stopping;
     int64_t bodies_bytes;
@@ -79,7 +80,10 @@ struct server {
     struct server_counts counts;
     char *bytes;                /* what is read, by whichever connection */
 };
-enum { READ_BYTES = 65536 };
+enum {
+    READ_BYTES = 65536,
+    LINGERING_MAX = 128, /* they do not count as connections, else the refused would keep out the next */
+};
 
 /* net/conn.c */
 struct conn *conn_new(struct server *, int fd) MUST_CHECK; /* takes the descriptor, also when it returns null */

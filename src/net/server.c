@@ -13,7 +13,6 @@
 enum {
     ACCEPTS_PER_TURN = 64,
     ACCEPT_PAUSE_MS = 100,
-    OVER_MAX = 64,   /* connections beyond connections_max that are told 503 at the same time */
     SPARED_MS = 1000,
     LINGER_MS = 5000,
 };
@@ -95,6 +94,13 @@ void server_flush(void *arg)
 
 /* ---- accepting ------------------------------------------------------------------------------ */
 
+static bool close_lingering(struct server *server)
+{
+    struct conn *oldest = server->lists[PHASE_LINGER].oldest;
+    if (oldest) conn_close(oldest);
+    return oldest != NULL;
+}
+
 /* One that came or was answered just now is spared: its request may be on its way. */
 static bool close_idle(struct server *server, int64_t age_ms)
 {
@@ -112,14 +118,10 @@ static void accept_again(void *arg)
 
 static void welcome(struct server *server, int fd)
 {
-    int64_t over = server->counts.connections_open - server->settings.connections_max + 1;
-    if (over > 0 && close_idle(server, SPARED_MS)) over = 0;
-    if (over > OVER_MAX) {
-        close(fd);
-        return;
-    }
+    bool is_full = server->counts.connections_open - server->lingering_count >= server->settings.connections_max;
+    bool is_over = is_full && !close_idle(server, SPARED_MS);
     struct conn *conn = conn_new(server, fd);
-    if (!conn || over <= 0) return;
+    if (!conn || !is_over) return;
     conn_refuse(conn, 503, retry_later, S("{\"detail\":\"Too many connections\"}"));
     conn_settle(conn);
 }
@@ -136,7 +138,7 @@ static void accept_some(void *arg, int events)
         }
         if (errno == EAGAIN) return;
         bool is_short = errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM;
-        if (!is_short || close_idle(server, SPARED_MS)) continue;
+        if (!is_short || close_lingering(server) || close_idle(server, SPARED_MS)) continue;
         /* Out of descriptors: the others are still served, and the backlog waits. */
         watch_want(server->watch, 0);
         timer_set(server->loop, &server->accept_again, clock_mono_ms() + ACCEPT_PAUSE_MS, accept_again, server);

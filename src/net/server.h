@@ -10,6 +10,7 @@
  * obs-fold, smuggling, bare CR, HTTP/2 preface), 408 slow head or body, 413, 414, 431, 503 with Retry-After (too many
  * requests, body bytes or no stack). More connections than connections_max: the oldest one that was idle for a second is closed, else
  * the new one gets a 503. Out of descriptors: accepting pauses and goes on.
+ * Whoever was refused may still push what it has for 5 s, unread, so that it sees the answer and not a reset.
  * `Expect: 100-continue` is answered. HEAD gets the head alone. Connection: close and HTTP/1.0 are honoured.
  *
  * Memory    A request and its body belong to the exchange and live until the handler returns. Bodies grow as they
