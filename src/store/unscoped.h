@@ -1,6 +1,7 @@
 /* store/unscoped.h: every statement on a tenant's table that does not name the organisation.
  *
- * All others do, so that no caller can read past it: a test looks at each statement in store/. What is
+ * All others do, so that no caller can read past it: tests/store/schema.c looks at each statement. (One that is put
+ * together from pieces elsewhere says "any organisation" in a comment of its own.) What is
  * here has one of four reasons: a credential is looked up, 403 is told from 404, a crash is recovered from, or the
  * operator asks on the command line. */
 #pragma once
