@@ -12,6 +12,8 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 #include <uv.h>
 
 enum {
@@ -39,8 +41,11 @@ struct loop {
     int64_t alarm_due_ms;  /* 0: not set */
 
     /* From other threads. They wake the loop only while it sleeps, or is about to: it says
-     * so before it looks at the queue for the last time. */
-    uv_async_t wake;
+     * so before it looks at the queue for the last time. An eventfd of our own, because the
+     * receiver of a uv_async spins until its sender, whom the write may have put off the processor, is
+     * out of the call. */
+    int wake_fd;
+    struct watch *wake;
     atomic_bool may_sleep, has_posts;
     atomic_int posters; /* who is in loop_post(): the loop ends after them */
     pthread_mutex_t lock;
@@ -174,7 +179,11 @@ void loop_post_node(struct loop *loop, struct post *post)
     atomic_store(&loop->has_posts, true);
     pthread_mutex_unlock(&loop->lock);
     /* Not under the lock, for which the loop would wake up in vain. */
-    if (atomic_load(&loop->may_sleep)) uv_async_send(&loop->wake);
+    if (atomic_exchange(&loop->may_sleep, false)) {
+        ssize_t n = write(loop->wake_fd, &(uint64_t){1}, sizeof(uint64_t));
+        assert(n == sizeof(uint64_t));
+        (void)n;
+    }
     atomic_fetch_sub(&loop->posters, 1);
 }
 
@@ -218,7 +227,14 @@ static void run_posts(struct loop *loop)
     }
 }
 
-static void on_wake(uv_async_t *wake) { (void)wake; /* run_posts() follows every poll */ }
+/* run_posts() follows every poll. */
+static void on_wake(void *arg, int events)
+{
+    struct loop *loop = arg;
+    uint64_t count;
+    (void)events;
+    (void)!read(loop->wake_fd, &count, sizeof count);
+}
 
 /* ---- timers and signals -------------------------------------------------------- */
 
@@ -323,10 +339,14 @@ static void poll_events(struct loop *loop)
 static struct err loop_open(struct loop *loop)
 {
     if (uv_loop_init(&loop->uv) != 0) return err(ERR_IO, "no event loop can be made");
-    if (uv_async_init(&loop->uv, &loop->wake, on_wake) != 0) {
+    loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    loop->wake = loop->wake_fd < 0 ? NULL : watch_open(loop, loop->wake_fd, on_wake, loop);
+    if (!loop->wake) {
+        if (loop->wake_fd >= 0) close(loop->wake_fd);
         uv_loop_close(&loop->uv);
         return err(ERR_IO, "no event loop can be made");
     }
+    watch_want(loop->wake, WATCH_READ);
     uv_timer_init(&loop->uv, &loop->alarm);
     loop->alarm.data = loop;
     pthread_mutex_init(&loop->lock, NULL);
@@ -342,9 +362,10 @@ static void loop_close(struct loop *loop)
     while (atomic_load(&loop->posters) > 0) sched_yield();
     for (struct signal_handler *s = loop->signals; s; s = s->next) uv_close((uv_handle_t *)&s->uv, on_signal_closed);
     uv_close((uv_handle_t *)&loop->alarm, NULL);
-    uv_close((uv_handle_t *)&loop->wake, NULL);
+    watch_close(loop->wake);
     while (uv_run(&loop->uv, UV_RUN_NOWAIT)) continue;
     assert(loop->watches.count == 0); /* a watch was not closed by whoever opened it */
+    close(loop->wake_fd);
     int is_busy = uv_loop_close(&loop->uv);
     assert(!is_busy);
     (void)is_busy;

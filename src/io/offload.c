@@ -3,6 +3,7 @@
 #include "io/waiter.h"
 #include <assert.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -78,12 +79,12 @@ struct worker {
     /* The loop's. */
     struct queue gathered;
     struct deferred handing_over;
-    bool is_closed;
+    bool is_closed; /* the thread has ended */
 
     pthread_mutex_t lock; /* of what follows */
-    pthread_cond_t there_is_work;
     struct queue queue, done;
     bool sleeps, is_closing, has_post;
+    sem_t alarm; /* rung once for each sleep. A condition variable makes one system call more each time */
     struct post post;
     atomic_int queued; /* of queue; written under the lock, read without */
 };
@@ -116,7 +117,7 @@ static struct queue queue_take(struct queue *q, int max)
 static void worker_free(struct worker *w)
 {
     loop_undefer(&w->handing_over);
-    pthread_cond_destroy(&w->there_is_work);
+    sem_destroy(&w->alarm);
     pthread_mutex_destroy(&w->lock);
     free(w);
 }
@@ -142,16 +143,21 @@ static void run_jobs(struct worker *w, struct queue batch)
     w->fn(w->self, batch.first->job);
 }
 
+/* With the lock held; it is not, meanwhile. Whoever rings clears `sleeps`, so that nobody else does. */
+static void sleep_until_rung(struct worker *w)
+{
+    w->sleeps = true;
+    pthread_mutex_unlock(&w->lock);
+    while (sem_wait(&w->alarm) != 0) continue; /* a debugger interrupts it */
+    pthread_mutex_lock(&w->lock);
+}
+
 static void *worker_main(void *at)
 {
     struct worker *w = at;
     pthread_mutex_lock(&w->lock);
     for (;;) {
-        while (!w->queue.first && !w->is_closing) {
-            w->sleeps = true;
-            pthread_cond_wait(&w->there_is_work, &w->lock);
-            w->sleeps = false;
-        }
+        while (!w->queue.first && !w->is_closing) sleep_until_rung(w);
         if (!w->queue.first) break;
         struct queue batch = queue_take(&w->queue, w->jobs_max);
         atomic_store(&w->queued, w->queue.count);
@@ -169,6 +175,14 @@ static void *worker_main(void *at)
     return NULL;
 }
 
+static void unlock_and_ring(struct worker *w)
+{
+    bool must_ring = w->sleeps;
+    w->sleeps = false;
+    pthread_mutex_unlock(&w->lock);
+    if (must_ring) sem_post(&w->alarm);
+}
+
 static void hand_over(void *at)
 {
     struct worker *w = at;
@@ -176,11 +190,8 @@ static void hand_over(void *at)
     pthread_mutex_lock(&w->lock);
     queue_add(&w->queue, w->gathered);
     atomic_store(&w->queued, w->queue.count);
-    bool must_signal = w->sleeps;
-    w->sleeps = false; /* one signal is enough */
-    pthread_mutex_unlock(&w->lock);
     w->gathered = (struct queue){0};
-    if (must_signal) pthread_cond_signal(&w->there_is_work);
+    unlock_and_ring(w);
 }
 
 struct err worker_do(struct ctx *cx, struct worker *w, struct job *job)
@@ -218,9 +229,9 @@ struct worker *worker_open(struct loop *loop, const char *name, int jobs_max, wo
     *w = (struct worker){.loop = loop, .fn = fn, .self = self, .jobs_max = jobs_max, .queued_max = QUEUED_MAX_USUAL};
     w->post = (struct post){.fn = wake_done, .arg = w};
     pthread_mutex_init(&w->lock, NULL);
-    pthread_cond_init(&w->there_is_work, NULL);
+    sem_init(&w->alarm, 0, 0);
     if (start_thread(w, name)) return w;
-    pthread_cond_destroy(&w->there_is_work);
+    sem_destroy(&w->alarm);
     pthread_mutex_destroy(&w->lock);
     free(w);
     return NULL;
@@ -233,8 +244,7 @@ void worker_close(struct worker *w)
     hand_over(w);
     pthread_mutex_lock(&w->lock);
     w->is_closing = true;
-    pthread_cond_signal(&w->there_is_work);
-    pthread_mutex_unlock(&w->lock);
+    unlock_and_ring(w);
     pthread_join(w->thread, NULL);
     w->is_closed = true;
     if (!w->has_post) worker_free(w); /* else the post that is on its way does it */
