@@ -586,7 +586,8 @@ static struct err await_head(struct ctx *cx, struct transfer *t, const struct ou
             return errf(cx->arena, ERR_TIMEOUT, "could not connect to %s within %lld ms", t->where, (long long)out->connect_ms);
         TRY(e);
     }
-    return t->is_done || failed(t->failure) ? outcome(cx->arena, t) : OK;
+    /* An answer that broke is still handed out as far as it came: who reads it hears of the end there. */
+    return t->head.is_whole ? OK : outcome(cx->arena, t);
 }
 
 static struct err begin(struct ctx *cx, struct transfer *t, const struct outgoing *out)

@@ -334,6 +334,13 @@ static void cut_after(struct play *p, const char *stream, bool by_reset)
 }
 static void is_cut(struct play *p)
 {
+    begins(p); /* head, tokens and the break all at once */
+    is_asked(p);
+    says(p, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: 10000\r\n\r\n" TEXT("a") "data: {\"id\":\"chat");
+    far_hangs_up(&p->far);
+    ends_badly(p, ERR_UPSTREAM, "the answer of Acme was cut off");
+    CHECK(str_is(buf_str(&p->said), "a") && !is_asked_again(p));
+
     cut_after(p, TEXT("a"), false);
     cut_after(p, TEXT("a") "data: {\"id\":\"chatcmpl-cut\",\"object\":\"chat.comp", false);
     cut_after(p, TEXT("a") "data: {\"id\":\"chatcmpl-cut\",\"object\":\"chat.comp", true);
