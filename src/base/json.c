@@ -178,6 +178,9 @@ static struct err parse(struct arena *a, struct str text, int depth_max, bool is
     struct scan s = scan(text, depth_max);
     if (s.deep_at != SIZE_MAX) return refuse(fault, s.deep_at, "nested too deeply");
 
+    /* A value takes two bytes, with its comma; only what is still open when it goes wrong takes one. */
+    size_t values_max = text.count / 2 + (size_t)depth_max + 1;
+    if (s.values > values_max) s.values = values_max;
     char *copy = arena_try_alloc(a, text.count + YYJSON_PADDING_SIZE);
     if (!copy) return no_memory(fault);
     memcpy(copy, text.at, text.count);

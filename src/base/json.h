@@ -8,6 +8,11 @@
  * every question about it has an answer, so look-ups can be chained.
  *
  * Memory    Documents live in the arena they were parsed into. Texts are borrowed from it.
+ *           Beside the text at most 24 bytes per value are lent, a value being at least two bytes of
+ *           text: 140 MB for the worst 10 MiB, of which 94 MB are touched. What a text that is
+ *           refused took is given back.
+ * Time      No more than in proportion to the text: the worst 10 MiB (a million keys in one object)
+ *           take 90 ms, a body of 200 bytes 0.2 us.
  * Errors    json_parse: ERR_INVALID, ERR_MEMORY. Writing marks the buf as failed. */
 #pragma once
 #include "base/str.h"
@@ -21,6 +26,7 @@ struct json_fault {
     const char *why; /* a literal, for people */
 };
 enum { JSON_DEPTH_MAX = 128 };
+/* The place for the fault may be null. */
 struct err json_parse(struct arena *, struct str text, struct json *out, struct json_fault *) MUST_CHECK;
 /* As above for text that was checked when it was stored: no search for twins. */
 struct err json_parse_own(struct arena *, struct str text, struct json *out) MUST_CHECK;

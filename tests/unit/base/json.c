@@ -197,8 +197,12 @@ TEST(depth_is_bounded_and_the_bound_is_exact)
     buf_free(&b);
     CHECK(is_same);
     CHECK(fault_of(repeated("[", 129, "")).count && fault_of(repeated("{\"a\":", 10000, "")).count);
-    CHECK(is_good("\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["
-                  "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\\\"[[[[\""));
+}
+
+TEST(brackets_in_a_text_are_no_levels)
+{
+    CHECK(fault_of(repeated("\"\\\"", 1, repeated("[", 300, "\"").at)).count == 0); /* also after an escaped quote */
+    CHECK(str_is(fault_of(repeated("[\"\\\\\",", 129, "")), "768: nested too deeply")); /* an escaped backslash is none */
 }
 
 TEST(a_large_hostile_text_is_refused_in_bounded_memory)

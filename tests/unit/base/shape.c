@@ -308,7 +308,14 @@ TEST(an_input_beyond_1024_bytes_is_null)
         struct json j = {0};
         CHECK(!failed(json_parse(test_arena(), buf_str(&b), &j, NULL)));
         CHECK(fault_input(&f, j).count == n);
+        f.items.count = 0, f.count = 0;
+        fault_plain(&f, "missing", NULL, fault_input(&f, j));
+        CHECK(f.items.count > n);
     }
+    fault_plain(&f, "missing", NULL, str_n(text, 1025)); /* whoever made it */
+    CHECK(str_is(str_cut(buf_str(&f.items), f.items.count - 13, 13), "\"input\":null}"));
+    faults_free(&f);
+    f = faults_new(test_arena());
     struct json j = {0};
     b.count = 0;
     buf_addf(&b, "[\"%.*s\"]", 1021, text);
@@ -469,8 +476,8 @@ TEST(nulls_are_stored_as_nulls_and_old_rows_may_lack_keys)
     CHECK_OK(shape_load(test_arena(), &shape, stored(&thing), &again));
     CHECK(!again.note.at && again.level == FIELD_INT_NULL && again.tone == -1 && !again.spare.is_there);
     shape_defaults(test_arena(), &shape, &again);
-    CHECK_OK(shape_load(test_arena(), &shape, S("{\"gone\":1,\"name\":\"a name longer than is allowed today\"}"), &again));
-    CHECK(again.count == 20 && again.name.count == 35);
+    CHECK_OK(shape_load(test_arena(), &shape, S("{\"gone\":1,\"name\":\"a name longer than is allowed today\",\"note\":\"LOUD\"}"), &again));
+    CHECK(str_is(again.note, "LOUD") && again.count == 20 && again.name.count == 35);
 }
 
 TEST(a_row_that_does_not_fit_is_refused)
