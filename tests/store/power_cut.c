@@ -200,6 +200,8 @@ struct life {
     uint64_t dice;
     int64_t cuts, goes_on_after; /* which cut the next life begins with */
     bool is_killed;              /* the next life begins with a dead process, not with a cut */
+    int steps;
+    unsigned kinds;              /* of what a cut leaves: which are looked at */
     struct world *next;
     struct ledger next_ledger;
 };
@@ -217,6 +219,7 @@ static void at_cut(void *arg)
     uint64_t seed = power_dice(&life->dice, UINT64_MAX);
     bool is_last = life->cuts++ == life->goes_on_after;
     for (int kind = 0; kind < LEFT_KINDS && !trouble; kind++) {
+        if (!(life->kinds >> kind & 1)) continue;
         struct world *left = power_cut((enum power_left)kind, seed);
         look(left, (life->cuts + kind) % 7 == 0);
         bool keep = is_last && !life->is_killed && kind == (int)(seed % LEFT_KINDS);
@@ -359,7 +362,7 @@ static void live(struct life *life, const char *top)
 {
     struct ctx cx = plain_cx();
     struct store *store = begin(&cx, top);
-    for (int step = 0; step < STEPS && !trouble; step++) {
+    for (int step = 0; step < life->steps && !trouble; step++) {
         struct arena_mark mark = arena_mark(cx.arena);
         uint64_t what = power_dice(&life->dice, 12);
         if (what < 5) create_some(life, &cx, store);
@@ -374,21 +377,26 @@ static void live(struct life *life, const char *top)
     store_close(&cx, store);
 }
 
+static void begin_history(bool with_command)
+{
+    ledger = (struct ledger){0};
+    installation[0] = 0;
+    by_command = with_command;
+    trouble = NULL;
+    snprintf(image_dir, sizeof image_dir, "%s/image", test_dir());
+    mkdir(image_dir, 0700);
+}
+
 /* A row of lives, each beginning with what a cut or a kill in the one before left. */
 static void live_and_die(uint64_t seed)
 {
     struct world *from = NULL;
-    ledger = (struct ledger){0};
-    installation[0] = 0;
-    by_command = seed % 2 == 0;
-    trouble = NULL;
-    snprintf(image_dir, sizeof image_dir, "%s/image%llu", test_dir(), (unsigned long long)seed);
-    mkdir(image_dir, 0700);
+    begin_history(seed % 2 == 0);
     uint64_t dice = seed;
     for (int number = 0; number < LIVES && !trouble; number++) {
         static struct life life; /* large */
         life = (struct life){.dice = power_dice(&dice, UINT64_MAX), .goes_on_after = (int64_t)power_dice(&dice, number < 2 ? 8 : 40),
-                             .is_killed = power_dice(&dice, 4) == 0};
+                             .is_killed = power_dice(&dice, 4) == 0, .steps = STEPS, .kinds = ~0u};
         char *top = arena_printf(test_arena(), "%s/%llu.%d", test_dir(), (unsigned long long)seed, number);
         power_on(top, from, at_cut, &life);
         world_free(from);
@@ -412,4 +420,49 @@ TEST(a_power_cut_at_any_sync_loses_nothing_answered_and_brings_nothing_back)
     images = 0;
     for (uint64_t seed = 1; seed <= rows; seed++) live_and_die(seed);
     CHECK(images > 600 * (int64_t)rows);
+}
+
+/* The process dies (the system does not) at the n-th sync of a start; the power goes during the next one, which found what
+ * was not on the disk yet. */
+static bool dies_and_starts_again(struct world *from, int64_t nth, const char *name)
+{
+    static struct life first, second; /* large */
+    first = (struct life){.goes_on_after = nth, .is_killed = true};
+    power_on(arena_printf(test_arena(), "%s/%s%lld", test_dir(), name, (long long)nth), from, at_cut, &first);
+    live(&first, arena_printf(test_arena(), "%s/%s%lld", test_dir(), name, (long long)nth));
+    power_off();
+    if (!first.next) return false;
+    ledger = first.next_ledger;
+    second = (struct life){.goes_on_after = -1, .kinds = 1u << LEFT_NONE | 1u << LEFT_TORN, .steps = 1};
+    char *top = arena_printf(test_arena(), "%s/%s%lld.again", test_dir(), name, (long long)nth);
+    power_on(top, first.next, at_cut, &second);
+    world_free(first.next);
+    live(&second, top);
+    power_off();
+    if (trouble) printf("  %s start, killed at sync %lld, cut %lld: %s\n", name, (long long)nth, (long long)second.cuts, trouble);
+    CHECK(!trouble);
+    return true;
+}
+
+TEST(a_start_that_was_killed_at_any_sync_is_made_good_by_the_next)
+{
+    int64_t kills = 0;
+    begin_history(false);
+    while (dies_and_starts_again(NULL, kills, "first")) {
+        begin_history(false);
+        kills++;
+    }
+    CHECK(kills > 10);
+
+    static struct life quiet;
+    quiet = (struct life){.goes_on_after = -1, .steps = 6};
+    begin_history(false);
+    power_on(house_path(test_dir(), "before"), NULL, at_cut, &quiet);
+    live(&quiet, house_path(test_dir(), "before"));
+    struct world *before = power_kill();
+    struct ledger as_it_was = ledger;
+    power_off();
+    for (kills = 0; dies_and_starts_again(before, kills, "second"); kills++) ledger = as_it_was;
+    world_free(before);
+    CHECK(kills > 4);
 }
