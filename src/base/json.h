@@ -9,10 +9,10 @@
  *
  * Memory    Documents live in the arena they were parsed into. Texts are borrowed from it.
  *           Beside the text at most 24 bytes per value are lent, a value being at least two bytes of
- *           text: 140 MB for the worst 10 MiB, of which 94 MB are touched. What a text that is
+ *           text: 140 MB for the worst 10 MiB, of which 100 MB are touched. What a text that is
  *           refused took is given back.
- * Time      No more than in proportion to the text: the worst 10 MiB (a million keys in one object)
- *           take 90 ms, a body of 200 bytes 0.2 us.
+ * Time      No more than in proportion to the text: the worst 10 MiB (a million keys in one object,
+ *           measured) take 100 ms, a body of 200 bytes 0.2 us.
  * Errors    json_parse: ERR_INVALID, ERR_MEMORY. Writing marks the buf as failed. */
 #pragma once
 #include "base/str.h"
