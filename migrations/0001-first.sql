@@ -81,6 +81,7 @@ CREATE TABLE task (
     id         TEXT NOT NULL,
     is_named   INTEGER NOT NULL,     -- the caller chose the id
     agent_id   TEXT NOT NULL,
+    owner      INTEGER NOT NULL,     -- the agent (agent.n) of the root: the whole tree goes with it
     root       INTEGER NOT NULL REFERENCES task (n) ON DELETE CASCADE,
     parent     INTEGER,              -- another task of the same root
     depth      INTEGER NOT NULL,
@@ -110,6 +111,8 @@ CREATE INDEX task_by_agent_status ON task (org, agent_id, status, n);
 CREATE INDEX task_by_parent ON task (parent, n) WHERE parent IS NOT NULL;
 CREATE INDEX task_by_user ON task (org, user_hash, n) WHERE user_hash IS NOT NULL;
 CREATE INDEX task_deleting ON task (n) WHERE deleting = 1;
+-- What a start takes up: pending, executing, or with a turn that waits.
+CREATE INDEX task_unfinished ON task (n) WHERE status < 2 OR turns > turn;
 
 -- What one message asked for; it exists while it waits, before it has an entry.
 CREATE TABLE turn (
@@ -121,14 +124,14 @@ CREATE TABLE turn (
     status      INTEGER NOT NULL,
     attempts    INTEGER NOT NULL DEFAULT 1,
     is_stopped  INTEGER NOT NULL DEFAULT 0,
-    created_at  INTEGER NOT NULL,
+    created_at  INTEGER NOT NULL,    -- accepted
     started_at  INTEGER,
     paused_at   INTEGER,
     finished_at INTEGER,
     prompt_tokens     INTEGER NOT NULL DEFAULT 0,
     completion_tokens INTEGER NOT NULL DEFAULT 0,
     answer      INTEGER,             -- the entry whose text is the result
-    result      BLOB,                -- sealed: a result that no entry holds
+    result      BLOB,                -- sealed: a result that no entry holds, tools used
     request     BLOB NOT NULL,       -- sealed: the frozen request
     PRIMARY KEY (task, number)
 ) WITHOUT ROWID;

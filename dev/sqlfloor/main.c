@@ -43,8 +43,8 @@ enum statement {
 static const char *const sql[STATEMENTS] = {
     [BEGIN] = "BEGIN IMMEDIATE",
     [COMMIT] = "COMMIT",
-    [ADD_TASK] = "INSERT INTO task (n, org, id, is_named, agent_id, root, depth, run, slot, status, turn, turns, source,"
-                 " created_at, updated_at, sealed) VALUES (?1, 1, ?2, 0, ?3, ?1, 0, 1, ?1, 0, 1, 1, 'api', ?4, ?4, ?5)",
+    [ADD_TASK] = "INSERT INTO task (n, org, id, is_named, agent_id, owner, root, depth, run, slot, status, turn, turns, source,"
+                 " created_at, updated_at, sealed) VALUES (?1, 1, ?2, 0, ?3, 1, ?1, 0, 1, ?1, 0, 1, 1, 'api', ?4, ?4, ?5)",
     [ADD_TURN] = "INSERT INTO turn (task, number, org, agent_id, version, status, created_at, request)"
                  " VALUES (?1, 1, 1, ?2, '1', 0, ?3, ?4)",
     [ADD_ENTRY] = "INSERT INTO entry (root, task, n, org, turn, run, kind, at, body) VALUES (?1, ?1, ?2, 1, 1, 1, 1, ?3, ?4)",

@@ -25,5 +25,7 @@
     "SELECT n, org, id, unique_name, slot, status, version, is_pending, deleting, created_at, updated_at, draft, secret"
 #define SQL_AGENT_BY_ID SQL_AGENT_COLUMNS "  FROM agent WHERE id = $1"
 
+#define SQL_TASK_MADE_BY_SERVER "SELECT 1 FROM task WHERE id = $1 AND is_named = 0"
+
 /* ---- recovery: what a crash left half done ------------------------------------------------ */
 #define SQL_AGENTS_MARKED SQL_AGENT_COLUMNS "  FROM agent WHERE deleting = 1 ORDER BY n LIMIT $1"

@@ -95,8 +95,8 @@ void add_org(struct ctx *cx, struct db *db, int64_t n)
 void task_batch(struct batch *b, int64_t n, int64_t slot, struct str sealed)
 {
     struct str id = strf(b->arena, "task%lld", (long long)n);
-    batch_add(b, "INSERT INTO task (n, org, id, is_named, agent_id, root, depth, run, slot, status, turn, turns, source,"
-                 " created_at, updated_at, sealed) VALUES ($1, 1, $2, 0, 'a', $1, 0, 1, $3, 0, 1, 1, 'api', 1, 1, $4)",
+    batch_add(b, "INSERT INTO task (n, org, id, is_named, agent_id, owner, root, depth, run, slot, status, turn, turns, source,"
+                 " created_at, updated_at, sealed) VALUES ($1, 1, $2, 0, 'a', 1, $1, 0, 1, $3, 0, 1, 1, 'api', 1, 1, $4)",
               ARGS(num(n), text(id), num(slot), blob(sealed)), 1);
 }
 
