@@ -1,0 +1,200 @@
+/* engine/erase.c: stop the tree, fence it, delete it, leave no byte.
+ *
+ * 1. If anything of the tree may run: one commit that says so (it is `deleting`, for everybody gone) and
+ *    raises every lease in it, so that a late write is refused by the database itself.
+ * 2. Every run in it is cancelled, and we wait until all are at rest: their upstream sockets are closed.
+ * 3. One commit: the slots of its keys become `erasing`, its rows go.
+ * 4. The keys are overwritten, and synced. Whatever copy of the sealed content is left anywhere is noise now.
+ * 5. Everybody who asked is answered.
+ *
+ * A fiber of the engine's own does it, so that it goes on when its caller hangs up. A crash between the
+ * steps is finished by the next start, before it listens. */
+#include "base/clock.h"
+#include "engine/act.h"
+#include "engine/engine.h"
+#include "store/task.h"
+
+enum { PLACES_AT_ONCE = 64, AGAIN_MS = 1000 };
+
+static struct err mark(struct ctx *cx, struct act *act)
+{
+    struct batch *batch = batch_new(cx->arena);
+    store_task_mark(batch, act->org, act->n, clock_now_us());
+    return db_write(cx, act->engine->store->db, batch);
+}
+
+/* Beyond what one commit should hold the journal goes first, in pieces; the tree is unreachable already. */
+static struct err drop_in_pieces(struct ctx *cx, struct act *act)
+{
+    struct store *store = act->engine->store;
+    int64_t most = act->engine->settings.erase_rows_max, count;
+    TRY(store_task_rows(cx, store, act->org, act->n, most + 1, &count));
+    if (count <= most) return OK;
+    TRY(mark(cx, act));
+    for (int64_t changed = most; changed == most;) {
+        struct arena_mark at = arena_mark(cx->arena);
+        struct batch *batch = batch_new(cx->arena);
+        int piece = store_task_drop_entries(batch, act->org, act->n, most);
+        TRY(db_write(cx, store->db, batch));
+        changed = batch_changed(batch, piece);
+        arena_rewind(cx->arena, at);
+    }
+    return OK;
+}
+
+static struct err drop_rows(struct ctx *cx, struct act *act, int64_t **slots, int *slots_count)
+{
+    struct batch *batch = batch_new(cx->arena);
+    int index = store_task_drop(batch, act->org, act->n);
+    TRY(db_write(cx, act->engine->store->db, batch));
+    const struct rows *rows = batch_rows(batch, index);
+    *slots_count = rows->count;
+    *slots = arena_try_alloc(cx->arena, (size_t)(rows->count + 1) * sizeof **slots);
+    if (!*slots) return err(ERR_MEMORY, "there is no memory for this request");
+    for (int i = 0; i < rows->count; i++) (*slots)[i] = row_num(rows, i, 0);
+    return OK;
+}
+
+static struct err erase(struct ctx *cx, struct act *act)
+{
+    int64_t *slots;
+    int slots_count;
+    if (act_has_life(act)) TRY(mark(cx, act));
+    TRY(act_rest(cx, act, RUN_IS_ERASED));
+    tree_stir(act->engine, act->root); /* followers hear the end of the task before its deleter does */
+    TRY(drop_in_pieces(cx, act));
+    TRY(drop_rows(cx, act, &slots, &slots_count));
+    return keyring_destroy(cx, act->engine->store->keyring, slots, slots_count);
+}
+
+static struct err erase_main(struct ctx *cx, void *arg)
+{
+    struct err e = erase(cx, arg);
+    act_finish(arg, e);
+    return OK;
+}
+
+struct err engine_erase(struct ctx *cx, struct engine *engine, const struct task *t)
+{
+    struct act *act = act_over(engine, t->n);
+    if (act && act->is_erasure) act->holders++;
+    else TRY(act_open(cx, engine, t, true, erase_main, &act));
+    return act_join(cx, act, engine->settings.rest_wait_ms);
+}
+
+/* ---- agents, with their trees ------------------------------------------------------ */
+
+/* A page of trees at once, so that they share their syncs. */
+static struct err erase_page(struct ctx *cx, struct engine *engine, const struct task_place *places, int count)
+{
+    struct act *acts[PLACES_AT_ONCE];
+    int opened = 0;
+    struct err first = OK;
+    for (int i = 0; i < count; i++) {
+        struct task t = {.org = places[i].org, .n = places[i].n, .root = places[i].n};
+        struct err e = act_open(cx, engine, &t, true, erase_main, &acts[opened]);
+        if (!failed(e)) opened++;
+        else if (!failed(first)) first = e;
+    }
+    for (int i = 0; i < opened; i++) {
+        struct err e = act_join(cx, acts[i], 0);
+        if (failed(e) && !failed(first)) first = e;
+    }
+    return first;
+}
+
+static struct err erase_agent(struct ctx *cx, struct engine *engine, const struct agent_row *row)
+{
+    for (int count = PLACES_AT_ONCE; count == PLACES_AT_ONCE;) {
+        struct arena_mark at = arena_mark(cx->arena);
+        struct task_place *places;
+        TRY(store_task_of_agent(cx, engine->store, row->org, row->n, 0, PLACES_AT_ONCE, &places, &count));
+        TRY(erase_page(cx, engine, places, count));
+        arena_rewind(cx->arena, at);
+    }
+    return store_agent_remove(cx, engine->store, row);
+}
+
+static struct err sweep_once(struct ctx *cx, struct engine *engine, int *count)
+{
+    struct agent_row *agents;
+    TRY(store_agent_marked(cx, engine->store, PLACES_AT_ONCE, &agents, count));
+    for (int i = 0; i < *count; i++) TRY(erase_agent(cx, engine, &agents[i]));
+    return OK;
+}
+
+/* The fiber that erases agents behind their 202. It ends when none is left; what it cannot do now it tries again, and
+ * the next start would. */
+static struct err sweep_main(struct ctx *cx, void *arg)
+{
+    struct engine *engine = arg;
+    for (int count = 1; count;) {
+        struct arena_mark at = arena_mark(cx->arena);
+        struct err e = sweep_once(cx, engine, &count);
+        arena_rewind(cx->arena, at);
+        if (failed(e) && failed(wait_ms(cx, AGAIN_MS))) break;
+        if (failed(e)) count = 1;
+    }
+    engine->is_sweeping = false;
+    return OK;
+}
+
+static void sweep_behind(struct engine *engine)
+{
+    if (engine->is_sweeping || engine->is_closing) return;
+    engine->is_sweeping = !failed(scope_spawn(&engine->cx, sweep_main, engine));
+}
+
+struct err engine_erase_agent(struct ctx *cx, struct engine *engine, const struct agent_row *row)
+{
+    TRY(store_agent_mark(cx, engine->store, row));
+    /* No wait from here on. In its own trees everything ends with them; in those of others only what it runs. */
+    for (int i = 0; i < BUCKETS; i++)
+        for (struct run *r = engine->runs[i]; r; r = r->next_in_bucket) {
+            if (r->task.owner == row->n) run_give_order(r, RUN_IS_ERASED);
+            else if (str_eq(r->task.agent_id, row->id)) run_give_order(r, RUN_LOST_ITS_AGENT);
+        }
+    sweep_behind(engine);
+    return OK;
+}
+
+/* ---- what a crash left ---------------------------------------------------------------- */
+
+static struct err erase_marked(struct ctx *cx, struct engine *engine)
+{
+    for (int count = PLACES_AT_ONCE; count == PLACES_AT_ONCE;) {
+        struct arena_mark at = arena_mark(cx->arena);
+        struct task_place *places;
+        TRY(store_task_marked(cx, engine->store, PLACES_AT_ONCE, &places, &count));
+        for (int i = 0; i < count; i++) {
+            struct task t;
+            TRY(store_task_get(cx, engine->store, places[i].org, places[i].n, &t));
+            TRY(engine_erase(cx, engine, &t));
+        }
+        arena_rewind(cx->arena, at);
+    }
+    return OK;
+}
+
+static struct err take_up_unfinished(struct ctx *cx, struct engine *engine)
+{
+    int64_t after = 0;
+    for (int count = PLACES_AT_ONCE; count == PLACES_AT_ONCE;) {
+        struct arena_mark at = arena_mark(cx->arena);
+        struct task_place *places;
+        TRY(store_task_unfinished(cx, engine->store, after, PLACES_AT_ONCE, &places, &count));
+        for (int i = 0; i < count; i++) {
+            TRY(engine_take_up(engine, places[i].org, places[i].n));
+            after = places[i].n;
+        }
+        arena_rewind(cx->arena, at);
+    }
+    return OK;
+}
+
+struct err engine_recover(struct ctx *cx, struct engine *engine)
+{
+    TRY(erase_marked(cx, engine));
+    sweep_behind(engine);
+    return take_up_unfinished(cx, engine);
+}
