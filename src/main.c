@@ -1,13 +1,370 @@
-/* main.c: the command line, and the order in which things start. */
+/* main.c: the command line, and the order in which things start and end. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include "api/auth.h"
+#include "api/call.h"
+#include "base/log.h"
+#include "config.h"
+#include "engine/engine.h"
+#include "io/loop.h"
+#include "io/wait.h"
+#include "llm/turn.h"
+#include "net/server.h"
+#include "store/key.h"
+#include "store/store.h"
+
+#define VERSION "0.1.0"
+extern char **environ;
+
+static const char usage[] =
+    "usage: agentd serve [OPTION...]                         run the server\n"
+    "       agentd key create --org NAME [--label TEXT]      make a key, and the organisation if it is new\n"
+    "       agentd key list                                  every key, a line of JSON each\n"
+    "       agentd key revoke KEY_ID\n"
+    "       agentd keyring accept                            take database and keyring as they are for a pair\n"
+    "       agentd settings                                  print the settings as a page\n"
+    "       agentd --version | --help\n"
+    "\n"
+    "key and keyring take --data DIR; key works beside a running server.\n"
+    "serve reads OPENAI_API_KEY and OPENAI_BASE_URL for agents that name no model of their own.\n"
+    "\n"
+    "options of serve, each also as AGENTD_NAME in the environment:\n";
+
+/* ---- one running server ----------------------------------------------------------- */
+
+struct service {
+    struct arena *arena;
+    struct config config;
+    struct str host;
+    int port;
+    struct gate stop;
+    bool is_stopping;
+    struct err outcome;
+    /* In the order of their making. */
+    struct store *store;
+    struct guard *guard;
+    struct client *client;
+    struct llm llm;
+    struct engine *engine;
+    struct app app;
+    struct server *server;
+};
+
+static void on_signal(void *arg)
+{
+    struct service *s = arg;
+    s->is_stopping = true;
+    gate_open(&s->stop);
+}
+
+static struct store_settings store_settings(const struct config *c)
+{
+    return (struct store_settings){.directory = c->data, .master_key_file = c->master_key_file,
+                                   .group_jobs_max = (int)c->group_max, .queue_max = (int)c->write_queue_max,
+                                   .readers = (int)c->readers, .pool_slots = (int)c->pool_slots,
+                                   .checkpoint_pages = c->checkpoint_pages};
+}
+
+static struct server_settings server_settings(const struct service *s)
+{
+    const struct config *c = &s->config;
+    return (struct server_settings){.host = s->host, .port = s->port, .connections_max = (int)c->connections_max,
+                                    .requests_max = (int)c->requests_max, .target_bytes_max = 8192, .head_bytes_max = 32768,
+                                    .body_bytes_max = c->body_max, .bodies_bytes_max = c->bodies_max, .head_ms = c->head_ms,
+                                    .body_ms = c->body_ms, .idle_ms = c->idle_ms, .send_ms = c->send_ms,
+                                    .stream_buffer_bytes = c->stream_buffer};
+}
+
+static struct engine_settings engine_settings(const struct config *c)
+{
+    return (struct engine_settings){.runs_max = c->runs_max, .pending_max = c->pending_max,
+                                    .turns_waiting_max = c->turns_waiting_max, .tree_depth_max = c->tree_depth_max,
+                                    .sub_tasks_max = c->sub_tasks_max, .steps_max = c->steps_max,
+                                    .history_bytes_max = c->history_bytes_max, .rest_wait_ms = c->rest_wait_ms,
+                                    .erase_rows_max = c->erase_rows_max, .heartbeat_ms = c->heartbeat_ms,
+                                    .stream_flush_ms = c->stream_flush_ms, .operator_key = str(getenv("OPENAI_API_KEY")),
+                                    .operator_base = str(getenv("OPENAI_BASE_URL"))};
+}
+
+static struct llm_limits llm_limits(const struct config *c)
+{
+    return (struct llm_limits){.connect_ms = c->connect_ms, .first_token_ms = c->first_token_ms, .silence_ms = c->silence_ms,
+                               .turn_ms = c->model_turn_ms, .retry_first_ms = c->retry_first_ms,
+                               .retry_wait_ms = c->retry_wait_ms, .tries = (int)c->model_tries,
+                               .answer_bytes_max = c->answer_bytes_max, .calls_max = (int)c->calls_max};
+}
+
+/* A port in use is found before anything is made or changed. */
+static struct err port_is_free(struct service *s)
+{
+    struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons((uint16_t)s->port)};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)s->port)};
+    char *host = str_z(s->arena, s->host);
+    bool is_4 = inet_pton(AF_INET, host, &v4.sin_addr) == 1, is_6 = inet_pton(AF_INET6, host, &v6.sin6_addr) == 1;
+    if (!is_4 && !is_6) return errf(s->arena, ERR_INVALID, "--listen must name a numeric address, not \"%.100s\"", host);
+    int fd = socket(is_4 ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0), yes = 1, rc, number;
+    if (fd < 0) return OK; /* the server will say why */
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    rc = is_4 ? bind(fd, (struct sockaddr *)&v4, sizeof v4) : bind(fd, (struct sockaddr *)&v6, sizeof v6);
+    number = errno;
+    close(fd);
+    if (rc == 0) return OK;
+    return errf(s->arena, ERR_CONFLICT, "cannot listen on %s:%d: %s", host, s->port,
+                number == EADDRINUSE ? "the port is in use" : strerror(number));
+}
+
+static bool is_loopback(const char *host) { return !strncmp(host, "127.", 4) || !strcmp(host, "::1"); }
+
+/* The very first start: a key for a person at a terminal, never for a log. */
+static struct err first_key(struct ctx *cx, struct service *s)
+{
+    bool has_key;
+    struct key_made made;
+    TRY(store_key_any(cx, s->store, &has_key));
+    if (has_key) return OK;
+    if (!isatty(STDOUT_FILENO)) {
+        fprintf(stderr, "agentd: there is no key yet; make one with: agentd key create --data %s --org NAME\n",
+                str_z(cx->arena, s->config.data));
+        return OK;
+    }
+    TRY(store_key_create(cx, s->store, S("default"), S("first"), &made));
+    printf("The first key, of organisation \"default\"; it is shown this once:\n\n    %.*s\n\n", STR_ARGS(made.key));
+    return OK;
+}
+
+static struct err open_all(struct ctx *cx, struct service *s)
+{
+    struct store_settings store = store_settings(&s->config);
+    struct engine_settings engine = engine_settings(&s->config);
+    struct server_settings server;
+    TRY(store_open(cx, &store, &s->store));
+    s->guard = guard_open(cx->loop, s->config.allow);
+    s->client = s->guard ? client_open_pool(cx->loop, s->config.proxy) : NULL;
+    s->app.auth = s->client ? auth_cache_new() : NULL;
+    if (!s->app.auth) return err(ERR_MEMORY, "there is no memory to start");
+    s->llm = (struct llm){s->client, s->guard, llm_limits(&s->config)};
+    TRY(engine_open(cx, &engine, s->store, &s->llm, &s->engine));
+    TRY(engine_recover(cx, s->engine));
+    TRY(first_key(cx, s));
+    s->app.store = s->store;
+    s->app.engine = s->engine;
+    s->app.routes = &api_routes;
+    s->app.config = &s->config;
+    s->app.default_provider = s->config.default_provider;
+    s->app.default_model = s->config.default_model;
+    server = server_settings(s);
+    TRY(server_open(cx, &server, api_serve, &s->app, &s->server));
+    const char *host = str_z(s->arena, s->host);
+    struct str own = strf(s->arena, strchr(host, ':') ? "http://[%s]:%d" : "http://%s:%d", host, server_port(s->server));
+    s->app.public_base = s->config.public_base.count ? s->config.public_base : own;
+    if (!is_loopback(host))
+        fprintf(stderr, "agentd: %s is not loopback: keys travel in clear unless TLS is put in front\n", host);
+    printf("agentd listening on %.*s\n", STR_ARGS(own));
+    fflush(stdout);
+    return OK;
+}
+
+/* In the reverse order; requests first, then runs, which are left resumable, then the rows. */
+static void close_all(struct ctx *cx, struct service *s)
+{
+    if (s->server) server_stop(cx, s->server, s->config.stop_grace_ms);
+    if (s->engine) engine_close(cx, s->engine);
+    if (s->server) server_close(s->server);
+    if (s->app.auth) auth_cache_free(s->app.auth);
+    if (s->client) client_close_pool(s->client);
+    if (s->guard) guard_close(s->guard);
+    if (s->store) store_close(cx, s->store);
+}
+
+static struct err serve_main(struct ctx *cx, void *arg)
+{
+    struct service *s = arg;
+    TRY(loop_on_signal(cx->loop, SIGTERM, on_signal, s));
+    TRY(loop_on_signal(cx->loop, SIGINT, on_signal, s));
+    s->outcome = open_all(cx, s);
+    if (failed(s->outcome) && s->outcome.what) s->outcome.what = str_z(s->arena, str(s->outcome.what));
+    while (!failed(s->outcome) && !s->is_stopping)
+        if (failed(gate_wait(cx, &s->stop, "a signal to stop"))) break;
+    close_all(cx, s);
+    return OK;
+}
+
+/* No core dumps: they would hold keys and texts. As many descriptors as we may have. */
+static void prepare_process(void)
+{
+    struct rlimit none = {0, 0}, files;
+    setrlimit(RLIMIT_CORE, &none);
+    if (!getrlimit(RLIMIT_NOFILE, &files) && files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static int fail(struct err e)
+{
+    fprintf(stderr, "agentd: %s\n", e.what ? e.what : "failed without a reason");
+    return 1;
+}
+
+static int serve(struct arena *a, int count, char **arguments)
+{
+    struct service s = {.arena = a};
+    struct err e = config_read(a, environ, count, arguments, &s.config);
+    if (failed(e)) {
+        fail(e);
+        return 2;
+    }
+    e = config_address(a, s.config.listen, &s.host, &s.port);
+    if (!failed(e)) e = port_is_free(&s);
+    if (failed(e)) return fail(e);
+    prepare_process();
+    e = loop_run(serve_main, &s);
+    if (failed(s.outcome)) e = s.outcome;
+    return failed(e) ? fail(e) : 0;
+}
+
+/* ---- keys: also beside a running server -------------------------------------------------- */
+
+/* Take "--name VALUE" (or "--name=VALUE") out of the arguments; at = null when it is not there. */
+static struct str take_option(int *count, char **arguments, const char *name)
+{
+    size_t length = strlen(name);
+    struct str value = {0};
+    int kept = 0;
+    for (int i = 0; i < *count; i++) {
+        if (!strncmp(arguments[i], name, length) && arguments[i][length] == '=') value = str(arguments[i] + length + 1);
+        else if (!strcmp(arguments[i], name) && i + 1 < *count) value = str(arguments[++i]);
+        else arguments[kept++] = arguments[i];
+    }
+    *count = kept;
+    return value;
+}
+
+static void print_key_row(const struct key_row *k)
+{
+    struct buf out = {0};
+    buf_add(&out, "{", 1);
+    json_put_key(&out, "key_id");
+    json_put_text(&out, k->id);
+    json_put_key(&out, "organization_id");
+    json_put_text(&out, k->org_id);
+    json_put_key(&out, "organization");
+    json_put_text(&out, k->org_name);
+    json_put_key(&out, "label");
+    json_put_text(&out, k->label);
+    json_put_key(&out, "created_at");
+    json_put_time(&out, k->created_at);
+    json_put_key(&out, "last_used_at");
+    json_put_time(&out, k->last_used_at);
+    json_put_key(&out, "revoked_at");
+    json_put_time(&out, k->revoked_at);
+    buf_add(&out, "}\n", 2);
+    fwrite(out.at, 1, out.count, stdout);
+    buf_free(&out);
+}
+
+static struct err key_create(struct ctx *cx, struct store *store, struct str org, struct str label)
+{
+    struct key_made made;
+    TRY(store_key_create(cx, store, org, label.at ? label : S(""), &made));
+    printf("{\"organization_id\":\"%.*s\",\"key_id\":\"%.*s\",\"key\":\"%.*s\"}\n", STR_ARGS(made.org_id),
+           STR_ARGS(made.key_id), STR_ARGS(made.key));
+    return OK;
+}
+
+static struct err key_list(struct ctx *cx, struct store *store)
+{
+    struct key_row *keys;
+    int count;
+    TRY(store_key_list(cx, store, &keys, &count));
+    for (int i = 0; i < count; i++) print_key_row(&keys[i]);
+    return OK;
+}
+
+static int wrong_usage(void)
+{
+    fputs(usage, stderr);
+    config_print_help(stderr);
+    return 2;
+}
+
+/* What a command without a loop works on. */
+static struct err command_settings(struct arena *a, struct str data, struct store_settings *out)
+{
+    struct config *config = NEW(a, struct config);
+    TRY(config_read(a, environ, 0, 0, config));
+    if (data.at) config->data = data;
+    *out = store_settings(config);
+    return OK;
+}
+
+static int key_command(struct arena *a, int count, char **arguments)
+{
+    struct ctx cx = {.arena = a};
+    struct str data = take_option(&count, arguments, "--data"), org = take_option(&count, arguments, "--org");
+    struct str label = take_option(&count, arguments, "--label");
+    const char *verb = count ? arguments[0] : "";
+    bool is_create = !strcmp(verb, "create") && count == 1, is_list = !strcmp(verb, "list") && count == 1;
+    bool is_revoke = !strcmp(verb, "revoke") && count == 2;
+    struct store_settings settings;
+    struct store *store;
+
+    if (!is_create && !is_list && !is_revoke) return wrong_usage();
+    if (is_create && !org.count) return fail(err(ERR_INVALID, "key create needs --org NAME"));
+    struct err e = command_settings(a, data, &settings);
+    if (!failed(e)) e = store_open_rows(&cx, &settings, &store);
+    if (failed(e)) return fail(e);
+    if (is_create) e = key_create(&cx, store, org, label);
+    else if (is_list) e = key_list(&cx, store);
+    else e = store_key_revoke(&cx, store, str(arguments[1]));
+    store_close(&cx, store);
+    return failed(e) ? fail(e) : 0;
+}
+
+static int keyring_command(struct arena *a, int count, char **arguments)
+{
+    struct ctx cx = {.arena = a};
+    struct str data = take_option(&count, arguments, "--data");
+    struct store_settings settings;
+    if (count != 1 || strcmp(arguments[0], "accept")) return wrong_usage();
+    struct err e = command_settings(a, data, &settings);
+    if (!failed(e)) e = store_keyring_accept(&cx, &settings);
+    return failed(e) ? fail(e) : 0;
+}
 
 int main(int argc, char **argv)
 {
-    if (argc == 2 && !strcmp(argv[1], "--version")) {
-        puts("agentd 0.1.0");
-        return 0;
+    struct arena arena = arena_new();
+    const char *command = argc > 1 ? argv[1] : "";
+    int code;
+
+    if (!strcmp(command, "serve")) {
+        code = serve(&arena, argc - 2, argv + 2);
+    } else if (!strcmp(command, "key")) {
+        code = key_command(&arena, argc - 2, argv + 2);
+    } else if (!strcmp(command, "keyring")) {
+        code = keyring_command(&arena, argc - 2, argv + 2);
+    } else if (!strcmp(command, "settings")) {
+        config_print_page(stdout);
+        code = 0;
+    } else if (!strcmp(command, "--version")) {
+        puts("agentd " VERSION);
+        code = 0;
+    } else if (!strcmp(command, "--help") || !strcmp(command, "help")) {
+        fputs(usage, stdout);
+        config_print_help(stdout);
+        code = 0;
+    } else {
+        code = wrong_usage();
     }
-    fputs("usage: agentd serve|key|keyring\n", stderr);
-    return 2;
+    arena_free(&arena);
+    return code;
 }

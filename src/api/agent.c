@@ -2,6 +2,7 @@
 
 #include "api/tool.h"
 #include "base/id.h"
+#include "engine/engine.h"
 #include "engine/model.h"
 #include "io/wait.h"
 
@@ -274,4 +275,15 @@ struct err api_deploy_agent(struct ctx *cx, struct call *call)
         return reply_draft(cx, call, &row);
     }
     return err(ERR_BUSY, "The agent is being changed by others");
+}
+
+/* DELETE /v1/agents/{agent_id}: gone for everybody from the answer on; erased behind it. */
+struct err api_delete_agent(struct ctx *cx, struct call *call)
+{
+    struct agent_row row;
+
+    TRY(agent_of_caller(cx, call, &row));
+    TRY(call_check(call));
+    TRY(engine_erase_agent(cx, call->app->engine, &row));
+    return reply_null(call, 202);
 }
