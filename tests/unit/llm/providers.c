@@ -1,5 +1,6 @@
 #include "base/assets.h"
 #include "base/json.h"
+#include "base/url.h"
 #include "llm/llm.h"
 #include "test.h"
 
@@ -29,9 +30,11 @@ TEST(every_provider_of_the_contract_is_one_row)
 TEST(every_row_has_a_title_a_model_and_a_plain_address)
 {
     for (const struct llm_provider *p = llm_providers; p->name; p++) {
+        struct url url;
+        const char *reason;
         CHECK(p->title && p->title[0] && p->model && p->model[0]);
         CHECK(llm_provider_named(str(p->name)) == p);
-        if (p->base) CHECK(str_starts(str(p->base), S("https://")));
+        if (p->base) CHECK(url_parse(test_arena(), str(p->base), &url, &reason) && url.is_https && url.path.count > 1);
     }
 }
 
