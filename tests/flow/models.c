@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include "flow/play.h"
 
-static const char *const quick = "RETRY_FIRST_MS=1 RETRY_LAST_MS=5";
+static const char *const quick = "RETRY_FIRST_MS=1";
 
 /* A sync invoke of a fresh agent with this script. */
 static void asked(struct client *anna, const char *directives)
@@ -134,9 +134,9 @@ FLOW(an_answer_cut_by_length_has_an_end)
 
 /* ---- no answer could be had ------------------------------------------------------------------ */
 
-FLOW(a_stream_cut_in_the_middle_is_an_error) { ends_as(play, "[[say half]][[cut]]", "error", "openai"); }
-FLOW(a_stream_reset_in_the_middle_is_an_error) { ends_as(play, "[[say half]][[reset]]", "error", "openai"); }
-FLOW(a_web_page_is_an_error) { ends_as(play, "[[html]]", "error", "openai"); }
+FLOW(a_stream_cut_in_the_middle_is_an_error) { ends_as(play, "[[say half]][[cut]]", "error", "OpenAI"); }
+FLOW(a_stream_reset_in_the_middle_is_an_error) { ends_as(play, "[[say half]][[reset]]", "error", "OpenAI"); }
+FLOW(a_web_page_is_an_error) { ends_as(play, "[[html]]", "error", "OpenAI"); }
 FLOW(a_redirect_is_not_followed) { ends_as(play, f("[[redirect http://%s/v1/chat/completions]]", model_address()), "error", "302"); }
 FLOW(an_error_inside_the_stream_says_its_words) { ends_as(play, "[[say half]][[error The model broke down]]", "error", "The model broke down"); }
 FLOW(a_401_is_an_error_at_once)
@@ -152,7 +152,7 @@ FLOW(a_400_says_what_the_provider_said)
 
 FLOW(a_provider_that_stays_broken_is_an_error_after_bounded_retries)
 {
-    serve_own(play, f("%s RETRIES_MAX=2", quick));
+    serve_own(play, f("%s MODEL_TRIES=3", quick));
     ends_as(play, "[[status 500 message Down]]", "error", "500");
     CHECK(model_count(play, "requests") == 3);
 }
@@ -189,26 +189,26 @@ FLOW(retry_after_is_honoured)
 FLOW(a_cut_after_the_first_token_is_not_tried_again)
 {
     serve_own(play, quick);
-    ends_as(play, "[[say half]][[cut times 1]][[say whole]]", "error", "openai");
+    ends_as(play, "[[say half]][[cut times 1]][[say whole]]", "error", "OpenAI");
     CHECK(model_count(play, "requests") == 1);
 }
 
 FLOW(a_model_that_says_nothing_runs_into_its_limit)
 {
-    serve_own(play, "MODEL_FIRST_TOKEN_MS=50 RETRIES_MAX=0");
-    ends_as(play, "[[hang]]", "error", "openai");
+    serve_own(play, "FIRST_TOKEN_MS=50 MODEL_TRIES=1");
+    ends_as(play, "[[hang]]", "error", "OpenAI");
 }
 
 FLOW(a_model_that_falls_silent_runs_into_its_limit)
 {
-    serve_own(play, "MODEL_SILENCE_MS=50 RETRIES_MAX=0");
-    ends_as(play, "[[say half]][[stall]]", "error", "openai");
+    serve_own(play, "SILENCE_MS=50 MODEL_TRIES=1");
+    ends_as(play, "[[say half]][[stall]]", "error", "OpenAI");
 }
 
 FLOW(a_model_that_never_ends_runs_into_its_limit)
 {
-    serve_own(play, "MODEL_TURN_MS=100 RETRIES_MAX=0");
-    ends_as(play, "[[long 1]]", "error", "openai");
+    serve_own(play, "MODEL_TURN_MS=100 MODEL_TRIES=1");
+    ends_as(play, "[[long 1]]", "error", "OpenAI");
 }
 
 FLOW(a_models_error_comes_over_the_stream_as_a_task_that_finished)
@@ -236,7 +236,7 @@ FLOW(the_operators_key_goes_to_the_operators_address)
 
 FLOW(the_operators_key_goes_to_no_other_address)
 {
-    serve_own(play, f("GUARD_ALLOW=localhost:%s", strchr(model_address(), ':') + 1));
+    serve_own(play, f("ALLOW=localhost:%s", strchr(model_address(), ':') + 1));
     struct client *anna = client(play);
     const char *agent = agent_of(anna, f("'llm_api_base':'http://localhost:%s/v1'", strchr(model_address(), ':') + 1));
     sends(anna, f("POST /v1/agents/%s/invoke", agent), says(play, "[[say ok]]", ""));
@@ -248,7 +248,7 @@ FLOW(the_operators_key_goes_to_no_other_address)
 
 FLOW(an_agents_own_key_and_headers_go_to_its_own_address)
 {
-    serve_own(play, f("GUARD_ALLOW=localhost:%s", strchr(model_address(), ':') + 1));
+    serve_own(play, f("ALLOW=localhost:%s", strchr(model_address(), ':') + 1));
     struct client *anna = client(play);
     const char *agent = agent_of(anna, f("'llm_api_base':'http://localhost:%s/v1','llm_extra_headers':{'x-team':'blue'},"
                                          "'llm_credentials':{'name':'k','value':'tenant-key'}", strchr(model_address(), ':') + 1));
@@ -293,7 +293,7 @@ FLOW(private_addresses_are_refused_to_tenants)
 
 FLOW(metadata_and_private_networks_are_refused_to_tenants)
 {
-    serve_own(play, f("%s RETRIES_MAX=0", quick));
+    serve_own(play, f("%s MODEL_TRIES=1", quick));
     struct client *anna = client(play);
     static const char *const hosts[] = {"169.254.169.254", "10.0.0.1", "192.168.1.1", "172.16.0.1", "100.64.0.1", "[fd00::1]", "[fe80::1]"};
     for (size_t i = 0; i < sizeof hosts / sizeof hosts[0]; i++) {

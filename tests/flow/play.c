@@ -294,8 +294,11 @@ const char *says(struct play *p, const char *directives, const char *more)
 
 const char *agent_of(struct client *c, const char *more)
 {
-    sends(c, "POST /v1/agents", q("{%s%s%s}", strstr(more, "'name'") ? "" : "'name':'An agent'",
-                                  *more && !strstr(more, "'name'") ? "," : "", more));
+    struct json json;
+    struct json_fault fault;
+    CHECK_OK(json_parse(test_arena(), str(q("{%s}", more)), &json, &fault));
+    bool has_name = json_is_there(json_get(json, "name"));
+    sends(c, "POST /v1/agents", q("{%s%s%s}", has_name ? "" : "'name':'An agent'", *more && !has_name ? "," : "", more));
     gets_status(c, 201);
     return text_at(c, "id");
 }

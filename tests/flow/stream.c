@@ -230,12 +230,12 @@ FLOW(silence_is_broken_by_heartbeats)
     CHECK(!strstr(body_of(anna), ": ka\n\n"));
 }
 
-/* The run floods 8 MB while nobody reads; it finishes all the same, and the reader misses nothing. */
+/* The run floods 3 MB while nobody reads; it finishes all the same, and the reader misses nothing. */
 FLOW(a_slow_reader_does_not_slow_the_run)
 {
     struct client *anna = client(play), *ben = client(play);
     const char *agent = agent_of(anna, "");
-    sends(anna, f("POST /v1/agents/%s/invoke/stream", agent), says(play, "[[flood 8000000]]", "'id':'flood'"));
+    sends(anna, f("POST /v1/agents/%s/invoke/stream", agent), says(play, "[[flood 3000000]]", "'id':'flood'"));
     CHECK(status_of(anna) == 200);
     model_waits(play, "finished=1&open=0");
     sends(ben, "GET /v1/tasks/flood/stream", "");
