@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <stdlib.h>
 #include "base/log.h"
+#include "io/offload.h"
 
 const struct loc loc_body = {.name = "body"}, loc_query = {.name = "query"}, loc_header = {.name = "header"};
 
@@ -162,8 +163,36 @@ bool media_type_is_json(struct str value)
     return true;
 }
 
+/* A large body would hold up everybody else: another thread parses it, into an arena of its own. */
+enum { PARSED_HERE_BYTES_MAX = 64 * 1024 };
+struct parsing {
+    struct str text;
+    struct arena arena;
+    struct json out;
+    struct json_fault fault;
+};
+static struct err parse(void *arg)
+{
+    struct parsing *parsing = arg;
+
+    return json_parse(&parsing->arena, parsing->text, &parsing->out, &parsing->fault);
+}
+
+static struct err body_parse(struct ctx *cx, struct call *call, struct json_fault *fault)
+{
+    struct parsing parsing = {.text = call->request->body, .arena = arena_new()};
+
+    if (parsing.text.count <= PARSED_HERE_BYTES_MAX) return json_parse(cx->arena, parsing.text, &call->body, fault);
+    parsing.arena.wipe = true;
+    struct err e = offload(cx, parse, &parsing);
+    arena_adopt(cx->arena, &parsing.arena);
+    call->body = parsing.out;
+    *fault = parsing.fault;
+    return e;
+}
+
 /* True: go on. A body that is absent is the handler's to miss, after it has looked up the path's object. */
-static bool body_is_readable(struct call *call)
+static bool body_is_readable(struct ctx *cx, struct call *call)
 {
     enum { TYPE_BYTES_MAX = 200 };
     struct str type = request_header(call->request, "content-type");
@@ -177,7 +206,7 @@ static bool body_is_readable(struct call *call)
         reply_detail(call, 415, "", detail);
         return false;
     }
-    struct err e = json_parse(call->faults.arena, call->request->body, &call->body, &fault);
+    struct err e = body_parse(cx, call, &fault);
     if (e.code == ERR_INVALID) fault_json(&call->faults, &loc_body, &fault);
     if (failed(e)) reply_error(call, e);
     return !failed(e);
@@ -246,7 +275,7 @@ static struct err serve(struct ctx *cx, struct call *call)
         TRY(auth_check(cx, call->app->auth, call->app->store, call->request, &call->who));
         if (!headers_name_own_organization(call)) return err(ERR_DENIED, 0);
     }
-    if (route->body != BODY_NONE && !body_is_readable(call)) return OK;
+    if (route->body != BODY_NONE && !body_is_readable(cx, call)) return OK;
 
     call_read_parameters(call);
     return route->handler(cx, call);
