@@ -38,8 +38,9 @@ struct err keyring_key(struct keyring *, int64_t slot, struct secret *out) MUST_
 /* The 32 bytes, perhaps in `room`, which the caller wipes; null: the slot does not open. */
 const unsigned char *secret_bytes(const struct keyring *, const struct secret *, unsigned char room[32]);
 void secret_drop(struct keyring *, struct secret *);
-/* Overwrite the slots and sync. They must be `erasing` on disk. Cannot be cancelled. Frees them by a
- * statement that rides on a later commit. */
+/* Overwrite the slots and sync. They must be `erasing` on disk. Cannot be cancelled once it began. Frees them by a
+ * statement that rides on a later commit. When it fails, ask again (nobody else does, before the next start): until it has
+ * succeeded the keys may open; afterwards never ask again, the slots may be somebody's. */
 struct err keyring_destroy(struct ctx *, struct keyring *, const int64_t *slots, int count) MUST_CHECK;
 
 /* ---- for store/store.c ---------------------------------------------------------------- */

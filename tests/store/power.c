@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -53,7 +54,7 @@ static struct world *world;
 static char top[PATH_MAX_HERE];
 static void (*cut_fn)(void *);
 static void *cut_arg;
-static int64_t steps, syncs, fail_at;
+static int64_t steps, syncs, failures, fail_at;
 static int fail_with;
 
 uint64_t power_dice(uint64_t *seed, uint64_t sides)
@@ -317,6 +318,7 @@ static bool fails(void)
     steps++;
     if (!fail_at || --fail_at) return false;
     errno = fail_with;
+    failures++;
     return true;
 }
 
@@ -579,11 +581,34 @@ __attribute__((constructor)) static void put_shims(void)
     disk = &shim_disk;
 }
 
+static char scratch[64];
+
+static int remove_one(const char *path, const struct stat *s, int type, struct FTW *f)
+{
+    (void)s, (void)type, (void)f;
+    return remove(path);
+}
+
+static void remove_scratch(void)
+{
+    if (scratch[0]) nftw(scratch, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+const char *power_dir(void)
+{
+    if (!scratch[0]) atexit(remove_scratch);
+    remove_scratch();
+    const char *memory = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+    snprintf(scratch, sizeof scratch, "%s/agentd-power-XXXXXX", memory);
+    if (!mkdtemp(scratch)) abort();
+    return scratch;
+}
+
 /* ---- on and off --------------------------------------------------------------------- */
 
 void power_on(const char *directory, const struct world *from, void (*on_cut)(void *), void *arg)
 {
-    assert(!world);
+    power_off(); /* a test that failed left it on */
     snprintf(top, sizeof top, "%s", directory);
     mkdir(top, 0700);
     if (from) world_write(from, top);
@@ -608,5 +633,6 @@ void power_fail_at(int64_t nth, int error_number)
     fail_with = error_number;
 }
 
+int64_t power_failures(void) { return failures; }
 int64_t power_steps(void) { return steps; }
 int64_t power_syncs(void) { return syncs; }

@@ -25,11 +25,15 @@ struct world *power_cut(enum power_left, uint64_t seed);
 /* All is as it is now, synced or not: what the death of the process alone leaves. */
 struct world *power_kill(void);
 void world_free(struct world *);
+/* An empty directory in memory where there is one: nothing here needs a real disk, and thousands of files are
+ * made. The one before is removed. */
+const char *power_dir(void);
 /* As real files under `top`. */
 void world_write(const struct world *, const char *top);
 
 /* Make the n-th write (or sync, or truncation) from now fail, once, with this errno; 0 takes it back. */
 void power_fail_at(int64_t nth, int error_number);
+int64_t power_failures(void); /* so far */
 int64_t power_steps(void); /* writes and syncs so far */
 int64_t power_syncs(void);
 

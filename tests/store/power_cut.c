@@ -3,6 +3,7 @@
  * destroyed key opens anything. Then life goes on from what was left.
  *
  * A kill of the process alone would prove nothing about syncs: the system still has all that was written. */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,6 +42,7 @@ struct ledger {
 };
 
 static struct ledger ledger;
+static const char *scratch;
 static char image_dir[300];
 static int64_t images;
 static const char *trouble; /* found inside of a cut, where nothing may jump out */
@@ -278,6 +280,36 @@ static struct batch *create(struct ctx *cx, struct store *store, int64_t n)
     return b;
 }
 
+/* Now and then a write or a sync fails. A group that was lost is told so, and yet may be found after a cut: until
+ * the next commit stands in its place. */
+static bool has_lost;
+static int64_t fails_before;
+
+static void fail_perhaps(struct life *life)
+{
+    if (power_dice(&life->dice, 5) == 0) power_fail_at(1 + (int64_t)power_dice(&life->dice, 8), EIO);
+    fails_before = power_failures();
+}
+
+/* Was anything lost since? */
+static bool fail_no_more(void)
+{
+    power_fail_at(0, 0);
+    if (power_failures() == fails_before) return false;
+    return has_lost = true;
+}
+
+static void settle_lost(void)
+{
+    for (int64_t n = 1; n <= ledger.count && has_lost; n++) {
+        struct owner *o = &ledger.owners[n];
+        if (o->fate == SENT) o->fate = NEVER;
+        if (o->fate == LEAVING) o->fate = LIVES_ON;
+        o->pairs_sent = o->pairs_answered;
+    }
+    has_lost = false;
+}
+
 /* Several at once in one group; one of them sometimes refused, half way. */
 static void create_some(struct life *life, struct ctx *cx, struct store *store)
 {
@@ -291,13 +323,18 @@ static void create_some(struct life *life, struct ctx *cx, struct store *store)
         batches[i] = create(cx, store, first + i);
         if (power_dice(&life->dice, 6) == 0) entry_batch(batches[i], first + i, 1, 99, S("stale"));
     }
+    fail_perhaps(life);
     db_write_together(cx, store->db, batches, count, outcomes);
+    bool is_lost = fail_no_more(), was_written = false;
     for (int i = 0; i < count; i++) {
         struct owner *o = &ledger.owners[first + i];
-        o->fate = failed(outcomes[i]) ? NEVER : LIVES_ON;
-        o->pairs_answered = o->pairs_sent;
-        if (failed(outcomes[i])) keyring_untake(store->keyring, o->slot);
+        was_written = was_written || !failed(outcomes[i]);
+        if (!failed(outcomes[i])) o->fate = LIVES_ON;
+        else if (!is_lost) o->fate = NEVER;
+        if (!failed(outcomes[i])) o->pairs_answered = o->pairs_sent;
+        else keyring_untake(store->keyring, o->slot);
     }
+    if (!is_lost && was_written) settle_lost(); /* one of refusals alone writes nothing */
 }
 
 static void append(struct life *life, struct ctx *cx, struct store *store)
@@ -306,8 +343,13 @@ static void append(struct life *life, struct ctx *cx, struct store *store)
     if (!n) return;
     struct batch *b = batch_new(cx->arena);
     entries_of(b, n);
-    CHECK_OK(db_write(cx, store->db, b));
+    fail_perhaps(life);
+    struct err e = db_write(cx, store->db, b);
+    bool is_lost = fail_no_more();
+    CHECK(is_lost || !failed(e));
+    if (failed(e)) return;
     ledger.owners[n].pairs_answered = ledger.owners[n].pairs_sent;
+    settle_lost();
 }
 
 static void delete_some(struct life *life, struct ctx *cx, struct store *store, bool destroys)
@@ -324,10 +366,19 @@ static void delete_some(struct life *life, struct ctx *cx, struct store *store, 
         batch_add(b, "DELETE FROM task WHERE n = $1", ARGS(num(n)), 1);
         batch_add(b, "INSERT INTO slot (n, state) VALUES ($1, 1)", ARGS(num(ledger.owners[n].slot)), 1);
     }
-    CHECK_OK(db_write(cx, store->db, b));
+    if (count == 0) return;
+    fail_perhaps(life);
+    struct err e = db_write(cx, store->db, b);
+    bool is_lost = fail_no_more();
+    CHECK(is_lost || !failed(e));
+    if (failed(e)) return;
     for (int i = 0; i < count; i++) ledger.owners[owners[i]].fate = GONE;
+    settle_lost();
     if (!destroys) return;
-    CHECK_OK(keyring_destroy(cx, store->keyring, slots, count));
+    fail_perhaps(life);
+    e = keyring_destroy(cx, store->keyring, slots, count);
+    if (fail_no_more() && failed(e)) e = keyring_destroy(cx, store->keyring, slots, count); /* ask again */
+    CHECK_OK(e);
     for (int i = 0; i < count; i++) ledger.owners[owners[i]].fate = DESTROYED;
 }
 
@@ -383,7 +434,9 @@ static void begin_history(bool with_command)
     installation[0] = 0;
     by_command = with_command;
     trouble = NULL;
-    snprintf(image_dir, sizeof image_dir, "%s/image", test_dir());
+    has_lost = false;
+    scratch = power_dir();
+    snprintf(image_dir, sizeof image_dir, "%s/image", scratch);
     mkdir(image_dir, 0700);
 }
 
@@ -397,7 +450,7 @@ static void live_and_die(uint64_t seed)
         static struct life life; /* large */
         life = (struct life){.dice = power_dice(&dice, UINT64_MAX), .goes_on_after = (int64_t)power_dice(&dice, number < 2 ? 8 : 40),
                              .is_killed = power_dice(&dice, 4) == 0, .steps = STEPS, .kinds = ~0u};
-        char *top = arena_printf(test_arena(), "%s/%llu.%d", test_dir(), (unsigned long long)seed, number);
+        char *top = arena_printf(test_arena(), "%s/%llu.%d", scratch, (unsigned long long)seed, number);
         power_on(top, from, at_cut, &life);
         world_free(from);
         live(&life, top);
@@ -428,13 +481,13 @@ static bool dies_and_starts_again(struct world *from, int64_t nth, const char *n
 {
     static struct life first, second; /* large */
     first = (struct life){.goes_on_after = nth, .is_killed = true};
-    power_on(arena_printf(test_arena(), "%s/%s%lld", test_dir(), name, (long long)nth), from, at_cut, &first);
-    live(&first, arena_printf(test_arena(), "%s/%s%lld", test_dir(), name, (long long)nth));
+    power_on(arena_printf(test_arena(), "%s/%s%lld", scratch, name, (long long)nth), from, at_cut, &first);
+    live(&first, arena_printf(test_arena(), "%s/%s%lld", scratch, name, (long long)nth));
     power_off();
     if (!first.next) return false;
     ledger = first.next_ledger;
     second = (struct life){.goes_on_after = -1, .kinds = 1u << LEFT_NONE | 1u << LEFT_TORN, .steps = 1};
-    char *top = arena_printf(test_arena(), "%s/%s%lld.again", test_dir(), name, (long long)nth);
+    char *top = arena_printf(test_arena(), "%s/%s%lld.again", scratch, name, (long long)nth);
     power_on(top, first.next, at_cut, &second);
     world_free(first.next);
     live(&second, top);
@@ -457,8 +510,8 @@ TEST(a_start_that_was_killed_at_any_sync_is_made_good_by_the_next)
     static struct life quiet;
     quiet = (struct life){.goes_on_after = -1, .steps = 6};
     begin_history(false);
-    power_on(house_path(test_dir(), "before"), NULL, at_cut, &quiet);
-    live(&quiet, house_path(test_dir(), "before"));
+    power_on(house_path(scratch, "before"), NULL, at_cut, &quiet);
+    live(&quiet, house_path(scratch, "before"));
     struct world *before = power_kill();
     struct ledger as_it_was = ledger;
     power_off();
