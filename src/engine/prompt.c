@@ -59,7 +59,7 @@ static struct err system_prompt(struct ctx *cx, const struct task *t, const stru
     }
     put_section(&b, "The expected output:", t->expected_output.at ? t->expected_output : agent->expected_output);
     put_section(&b, "Context for this message:", t->additional_context);
-    put_section(&b, "", str(format_sentences[t->output_format]));
+    put_section(&b, "", str(format_sentences[task_wants_json(t) ? FORMAT_JSON : t->output_format]));
     if (b.is_failed) cx->arena->exhausted = true;
     else *out = str_copy(cx->arena, buf_str(&b));
     buf_free(&b);
@@ -354,7 +354,7 @@ struct err prompt_build(struct ctx *cx, struct run *run, struct prompt *out)
     TRY(store_agent_secret(cx, run->engine->store, &row, &secret));
     TRY(endpoint_of(cx->arena, &run->engine->settings, t, &out->agent, &secret, &out->model));
     TRY(system_prompt(cx, t, &out->agent, &out->dialogue.system));
-    out->dialogue.wants_json = t->output_format == FORMAT_JSON;
+    out->dialogue.wants_json = task_wants_json(t);
     out->dialogue.schema = t->output_schema.count > 2 ? t->output_schema : S("");
     out->dialogue.effort = str(effort_words[t->llm_reasoning_effort]);
     out->dialogue.temperature = temperature_of(cx->arena, out->agent.llm_settings);

@@ -289,8 +289,7 @@ static struct err answer(struct ctx *cx, struct run *run, const struct llm_turn 
         run->task.result = S("The model gave an empty answer");
         return end_turn(cx, run, TASK_FAILED, &said, false);
     }
-    bool wants_json = run->task.output_format == FORMAT_JSON || run->task.output_schema.count > 2;
-    if (wants_json && failed(json_parse(cx->arena, said.text, &value, &fault)))
+    if (task_wants_json(&run->task) && failed(json_parse(cx->arena, said.text, &value, &fault)))
         return end_turn(cx, run, TASK_FAILED, &said, true);
     return end_turn(cx, run, TASK_COMPLETED, &said, true);
 }

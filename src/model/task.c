@@ -291,6 +291,8 @@ static const unsigned may_become[TASK_STATUS_COUNT] = {
 };
 #undef TO
 
+bool task_wants_json(const struct task *t) { return t->output_format == FORMAT_JSON || t->output_schema.count > 2; }
+
 bool task_is_final(int status) { return may_become[status] == 0; }
 bool task_may_become(int from, int to) { return (may_become[from] & (1u << to)) != 0; }
 

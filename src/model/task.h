@@ -83,6 +83,8 @@ void task_was_deleted(struct task *, int64_t now_us);
 /* Take out what streams must not show. */
 void task_hide_tokens(struct task *);
 
+/* By its format, or because it has a schema. */
+bool task_wants_json(const struct task *);
 bool task_is_final(int status);
 /* May an engine's run move a task so? (A new turn and a status from outside go their own ways.) */
 bool task_may_become(int from, int to);
