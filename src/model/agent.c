@@ -145,7 +145,13 @@ static bool is_header(struct str name, struct str value)
 
 static void read_headers(struct reading *reading, struct json value, const struct loc *loc, void *at)
 {
+    enum { HEADERS_MAX = 100 };
+
     (void)at;
+    if (json_count(value) > HEADERS_MAX) {
+        fault_value(reading->faults, loc, input_of(reading, value), "there may be at most 100 headers");
+        return;
+    }
     for (struct json_each each = json_each(value); json_next(&each);) {
         if (json_type(each.item) != JSON_TEXT)
             fault_plain(reading->faults, "string_type", LOC_TEXT(loc, each.key), input_of(reading, each.item));
@@ -224,6 +230,7 @@ static void read_knowledge(struct reading *reading, struct json value, const str
  * In the order of the reply. READ_ONLY: no part of a request. UNSTORED: computed, or a column. */
 #define ROW(kind_, name_, ...) {.name = #name_, .kind = FIELD_##kind_, .at = offsetof(struct agent, name_), __VA_ARGS__}
 #define FIXED (READ_ONLY | UNSTORED)
+enum { LIST_ITEMS_MAX = 1000 }; /* whose items are looked at one by one, on the loop */
 static const struct field fields[] = {
     ROW(TEXT, id, .flags = FIXED),
     ROW(TEXT, organization_id, .flags = UNSTORED), /* checked; never chooses */
@@ -246,14 +253,14 @@ static const struct field fields[] = {
     ROW(TEXT, llm_credentials_key, .flags = NULLABLE),
     ROW(ENUM, llm_credentials_key_type, .words = key_type_words),
     ROW(OBJECT, llm_extra_headers, .normal = "{}", .read = read_headers),
-    ROW(OBJECTS, llm_settings, .normal = "[]", .read = read_llm_settings),
+    ROW(OBJECTS, llm_settings, .normal = "[]", .high = LIST_ITEMS_MAX, .read = read_llm_settings),
     ROW(SHAPE, instructions, .inner = &instructions_shape),
     ROW(LIST, tools, .flags = FIXED, .normal = "[]"),
     ROW(OBJECTS, graph, .flags = UPDATE_ONLY | UNSTORED, .normal = "[]", .high = ATTACHMENTS_MAX, .read = read_graph),
     ROW(LIST, attached_tools, .flags = UNSTORED, .normal = "[]", .read = read_attached),
     ROW(LIST, knowledge_bases, .flags = UNSTORED, .normal = "[]", .read = read_knowledge),
     ROW(LIST, knowledge_base_ids, .flags = FIXED, .normal = "[]"),
-    ROW(OBJECTS, source_nodes, .normal = "[]", .read = read_source_nodes),
+    ROW(OBJECTS, source_nodes, .normal = "[]", .high = LIST_ITEMS_MAX, .read = read_source_nodes),
     ROW(LIST, source_node_types, .flags = FIXED, .normal = "[]"),
     ROW(ENUM, output_format, .words = format_words, .normal = "\"markdown\""),
     ROW(OBJECT, output_schema, .flags = NULLABLE, .normal = "null"),

@@ -328,6 +328,24 @@ PLAY(concurrent_updates_do_not_undo_each_other)
     for (int i = 0; i < COUNT; i++) CHECK(!strcmp(at(fields[i]), "\"new\""));
 }
 
+/* Whichever piece of memory is missing: what is asked is done and shown, or a 503 says that it was not. */
+PLAY(a_request_without_memory_is_answered)
+{
+    int made_count = 0, refused = 0;
+
+    for (long n = 1; n <= 40; n++) {
+        arena_fail_at = n;
+        int got = asks(mine, "POST /v1/agents", "{\"name\":\"Ann\",\"instructions\":{\"role\":\"a\\nb\"},\"llm_extra_headers\":{\"x-key\":\"k\"}}");
+        arena_fail_at = 0;
+        cx->arena->exhausted = false;
+        CHECK(got == 201 || got == 503);
+        made_count += got == 201;
+        refused += got == 503;
+    }
+    CHECK(made_count > 0 && refused > 0);
+    CHECK(asks(mine, "GET /v1/agents?per_page=50", "") == 200 && atoi(at("total")) == made_count);
+}
+
 /* ---- attachments ------------------------------------------------------------------------------------- */
 
 static int attaches(const char *to, const char *target)

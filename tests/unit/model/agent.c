@@ -217,6 +217,20 @@ TEST(headers_are_texts_that_http_can_carry)
     REFUSES("{\"name\":\"a\",\"llm_extra_headers\":{\"\":\"a\"}}", "value_error");
 }
 
+TEST(lists_whose_items_are_looked_at_have_an_end)
+{
+    struct buf headers = {0}, nodes = {0};
+
+    for (int i = 0; i < 1001; i++) {
+        if (i < 101) buf_addf(&headers, "%s\"x-%d\":\"a\"", i ? "," : "", i);
+        buf_addf(&nodes, "%s{\"type\":\"sdk\"}", i ? "," : "");
+    }
+    REFUSES(arena_printf(test_arena(), "{\"name\":\"a\",\"llm_extra_headers\":{%.*s}}", STR_ARGS(headers)), "at most 100 headers");
+    REFUSES(arena_printf(test_arena(), "{\"name\":\"a\",\"source_nodes\":[%.*s]}", STR_ARGS(nodes)), "too_long");
+    buf_free(&headers);
+    buf_free(&nodes);
+}
+
 TEST(instructions_are_lists_and_may_be_lines)
 {
     CREATES("{\"name\":\"a\",\"instructions\":{\"role\":\" one\\n\\n two \\n\",\"goal\":[\" x \"]}}");
