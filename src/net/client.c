@@ -26,10 +26,11 @@
 enum {
     BUFFER_BYTES_MAX = 64 * 1024,  /* of a body, not yet read: beyond it the socket is paused */
     BUFFER_BYTES_KEPT = 4 * 1024,  /* a buffer that grew beyond this is not kept */
-    CURL_BUFFER_BYTES = 2 * 1024,  /* curl's own, one for each transfer */
+    CURL_BUFFER_BYTES = 1024,      /* curl's own, one for each transfer: events are small, and waits are many */
     HANDLES_KEPT = 64,             /* a handle costs 10 us to make and 6 KB to keep */
     IDLE_CONNECTIONS_MAX = 256,    /* an idle one with TLS holds 60 KB */
     RESOLVED_SECONDS = 60,         /* how long curl keeps what the guard gave: longer than a connect begins */
+    BEGUN_AT_ONCE_MAX = 32,        /* connecting costs 50 us: more would hold the loop for too long */
 };
 
 /* A socket of curl's. curl 7.88 closes one that did not (or not yet) connect behind our back: neither
@@ -42,6 +43,11 @@ struct sock {
     struct sock *next;       /* of the same opener */
     struct watch *watch;     /* null: curl does not wait for it */
     int fd, wanted;
+};
+struct turn { /* somebody who waits for a turn to begin */
+    struct turn *next;
+    struct gate gate;
+    bool has_come;
 };
 struct client {
     struct loop *loop;
@@ -57,6 +63,11 @@ struct client {
     struct arena proxy_arena;
     struct guard *proxy_guard;
     int running;    /* transfers that have not ended */
+    int in_use;     /* of these, those with a connection */
+    int opening;    /* sockets that are not connected yet */
+    struct turn *turns, **turns_end;
+    int begun; /* since the timer below went off */
+    struct timer next_turns;
     bool is_inside; /* in curl, called by the loop */
     struct client_counts counts;
 };
@@ -75,7 +86,7 @@ struct transfer {
     CURLcode result;
     int os_error;
     bool is_connected, is_done, is_paused;
-    char reason[CURL_ERROR_SIZE];
+    char *reason; /* curl's own words; null once the head is there */
 };
 
 static struct transfer *transfer_of(CURL *easy)
@@ -129,6 +140,7 @@ static void forget(struct sock *sock)
 {
     struct client *c = sock->client;
     if (sock->opener) {
+        c->opening--;
         struct sock **at = &sock->opener->opening;
         while (*at != sock) at = &(*at)->next;
         *at = sock->next;
@@ -167,6 +179,7 @@ static bool remember(struct transfer *t, int fd)
     *sock = (struct sock){.client = c, .opener = t, .next = t->opening, .fd = fd};
     t->opening = c->socks[fd] = sock;
     c->counts.sockets_open++;
+    c->opening++;
     return !wanted || watch(sock, wanted);
 }
 
@@ -215,6 +228,15 @@ static void set_running(struct client *c, int running)
     curl_multi_setopt(c->multi, CURLMOPT_MAXCONNECTS, (long)running - 1 + IDLE_CONNECTIONS_MAX);
 }
 
+static void has_ended(struct transfer *t)
+{
+    struct client *c = t->client;
+    if (t->is_done) return;
+    t->is_done = true;
+    c->in_use -= t->is_connected;
+    set_running(c, c->running - 1);
+}
+
 /* Those that ended since the last time. */
 static void hear_of_ends(struct client *c)
 {
@@ -223,8 +245,7 @@ static void hear_of_ends(struct client *c)
         if (message->msg != CURLMSG_DONE) continue;
         struct transfer *t = transfer_of(message->easy_handle);
         t->result = message->data.result;
-        t->is_done = true;
-        set_running(c, c->running - 1);
+        has_ended(t);
         gate_open(&t->changed);
     }
 }
@@ -274,10 +295,15 @@ static int is_connected(void *arg, char *to, char *from, int to_port, int from_p
     (void)to, (void)from, (void)to_port;
     for (struct sock *sock = t->opening, *next; sock; sock = next) { /* all but one have lost the race */
         next = sock->next;
-        if (has_port(sock, from_port)) sock->opener = NULL;
-        else forget(sock);
+        if (!has_port(sock, from_port)) {
+            forget(sock);
+            continue;
+        }
+        sock->opener = NULL;
+        t->client->opening--;
     }
     t->opening = NULL;
+    t->client->in_use += !t->is_connected;
     t->is_connected = true;
     t->connected_ms = clock_mono_ms();
     gate_open(&t->changed); /* another limit holds from here on */
@@ -337,6 +363,7 @@ static void set_for_good(struct client *c, CURL *easy)
     curl_easy_setopt(easy, CURLOPT_PROXY_CAPATH, NULL);
     curl_easy_setopt(easy, CURLOPT_CAINFO, c->authorities);
     curl_easy_setopt(easy, CURLOPT_PROXY_CAINFO, c->authorities);
+    curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L); /* it would be one for each handle: seldom hit, and large */
     curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     /* Empty is not null: null would ask the environment. */
     curl_easy_setopt(easy, CURLOPT_PROXY, c->proxy ? c->proxy : "");
@@ -457,6 +484,9 @@ static struct err prepare(struct ctx *cx, struct transfer *t, const struct outgo
     if (curl_easy_setopt(t->easy, CURLOPT_URL, url) != CURLE_OK) return err(ERR_INVALID, "the URL is too long");
     curl_easy_setopt(t->easy, CURLOPT_PRIVATE, t);
     curl_easy_setopt(t->easy, CURLOPT_ERRORBUFFER, t->reason);
+    /* With none to reuse there is nothing to search: curl would look at every connection that is in use. */
+    bool has_idle = t->client->counts.sockets_open > t->client->in_use + t->client->opening;
+    curl_easy_setopt(t->easy, CURLOPT_FRESH_CONNECT, has_idle ? 0L : 1L);
     curl_easy_setopt(t->easy, CURLOPT_OPENSOCKETDATA, t);
     curl_easy_setopt(t->easy, CURLOPT_PREREQDATA, t);
     curl_easy_setopt(t->easy, CURLOPT_HEADERDATA, t);
@@ -481,7 +511,7 @@ static void stop(struct transfer *t)
     curl_slist_free_all(t->connect_to);
     t->fields = t->resolve = t->connect_to = NULL;
     c->counts.transfers_open--;
-    if (!t->is_done) set_running(c, c->running - 1);
+    has_ended(t);
 }
 
 /* ---- sentences --------------------------------------------------------------------------------- */
@@ -496,7 +526,7 @@ static const char *os_text(struct arena *a, int code)
 static const char *tls_reason(const struct transfer *t)
 {
     static const char *const heads[] = {"SSL certificate problem: ", "SSL: "};
-    const char *reason = t->reason[0] ? t->reason : curl_easy_strerror(t->result);
+    const char *reason = t->reason && t->reason[0] ? t->reason : curl_easy_strerror(t->result);
     for (size_t i = 0; i < sizeof heads / sizeof *heads; i++)
         if (strncmp(reason, heads[i], strlen(heads[i])) == 0) return reason + strlen(heads[i]);
     return reason;
@@ -603,13 +633,56 @@ static struct transfer *transfer_new(struct client *c, const struct guard_addres
     if (!t) return NULL;
     t->client = c;
     t->easy = take_handle(c);
+    t->reason = calloc(1, CURL_ERROR_SIZE);
     bool is_v6 = strchr(to->host, ':');
     if (asprintf(&t->where, is_v6 ? "[%s]:%d" : "%s:%d", to->host, to->port) < 0) t->where = NULL;
-    if (t->easy && t->where) return t;
+    if (t->easy && t->where && t->reason) return t;
     if (t->easy) give_handle_back(c, t->easy);
     free(t->where);
+    free(t->reason);
     free(t);
     return NULL;
+}
+
+static void call_turns(void *arg)
+{
+    struct client *c = arg;
+    for (c->begun = 0; c->turns && c->begun < BEGUN_AT_ONCE_MAX; c->begun++) {
+        struct turn *turn = c->turns;
+        c->turns = turn->next;
+        if (!c->turns) c->turns_end = &c->turns;
+        turn->has_come = true;
+        gate_open(&turn->gate);
+    }
+}
+
+/* By whoever began or has left, so that the timer goes off only after they did. */
+static void arm_turns(struct client *c)
+{
+    if (!c->next_turns.heap_at) timer_set(c->loop, &c->next_turns, clock_mono_ms(), call_turns, c);
+}
+
+/* Ten thousand runs that go on after a restart all want to connect at once. */
+static struct err await_turn(struct ctx *cx, struct client *c)
+{
+    struct turn own = {0};
+    struct err e = OK;
+    if (!c->turns && c->begun < BEGUN_AT_ONCE_MAX) {
+        c->begun++;
+        arm_turns(c);
+        return OK;
+    }
+    *c->turns_end = &own;
+    c->turns_end = &own.next;
+    while (!own.has_come && !failed(e)) e = gate_wait(cx, &own.gate, "a turn to connect");
+    if (!own.has_come) {
+        struct turn **at = &c->turns;
+        while (*at != &own) at = &(*at)->next;
+        *at = own.next;
+        if (!*at) c->turns_end = at;
+    }
+    arm_turns(c);
+    return e;
 }
 
 struct err client_open(struct ctx *cx, struct client *c, const struct outgoing *out, struct transfer **opened)
@@ -617,6 +690,7 @@ struct err client_open(struct ctx *cx, struct client *c, const struct outgoing *
     struct guard_address proxy;
     *opened = NULL;
     if (c->proxy) TRY(guard_resolve(cx, c->proxy_guard, &c->proxy_url, GUARD_OPERATOR, 0, &proxy));
+    TRY(await_turn(cx, c));
     struct transfer *t = transfer_new(c, out->address);
     if (!t) return err(ERR_MEMORY, "there is no memory for a request");
     c->counts.transfers_open++;
@@ -624,9 +698,15 @@ struct err client_open(struct ctx *cx, struct client *c, const struct outgoing *
     t->through = c->proxy ? &proxy : out->address;
     struct err e = begin(cx, t, out);
     t->through = NULL;
-    if (failed(e)) transfer_close(t);
-    else *opened = t;
-    return e;
+    if (failed(e)) {
+        transfer_close(t);
+        return e;
+    }
+    curl_easy_setopt(t->easy, CURLOPT_ERRORBUFFER, NULL);
+    free(t->reason);
+    t->reason = NULL;
+    *opened = t;
+    return OK;
 }
 
 /* ---- an answer --------------------------------------------------------------------------------------- */
@@ -677,6 +757,7 @@ void transfer_close(struct transfer *t)
     buf_free(&t->arrived);
     buf_free(&t->lent);
     free(t->where);
+    free(t->reason);
     free(t);
 }
 
@@ -721,6 +802,7 @@ struct client *client_open_pool(struct loop *loop, struct str proxy)
     struct client *c = calloc(1, sizeof *c);
     if (!c) return NULL;
     c->loop = loop;
+    c->turns_end = &c->turns;
     c->proxy_arena = arena_new();
     c->authorities = strdup(find_authorities());
     c->multi = curl_multi_init();
@@ -744,6 +826,8 @@ void client_close_pool(struct client *c)
     while (c->handles_count > 0) curl_easy_cleanup(c->handles[--c->handles_count]);
     if (c->multi) curl_multi_cleanup(c->multi); /* closes what is kept open */
     timer_stop(&c->timer);
+    timer_stop(&c->next_turns);
+    assert(!c->turns && c->in_use == 0 && c->opening == 0);
     assert(c->counts.sockets_open == 0);
     guard_close(c->proxy_guard);
     arena_free(&c->proxy_arena);

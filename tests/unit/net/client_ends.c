@@ -109,6 +109,31 @@ static void before_it_begins(struct ctx *cx, struct stage *s)
 }
 TEST(a_transfer_is_cancelled_before_it_connects) { play(before_it_begins); }
 
+static void in_the_queue(struct ctx *cx, struct stage *s)
+{
+    enum { CALLERS = 100 };
+    static struct caller c[CALLERS];
+    for (int i = 0; i < CALLERS; i++) {
+        calls(&c[i], s);
+        goes(&c[i]);
+    }
+    while (client_counts(s->client).transfers_open == 0) CHECK_OK(wait_turn(cx));
+    CHECK(client_counts(s->client).transfers_open == 32);
+    CHECK(client_counts(s->client).sockets_open == 0);
+    for (int i = 0; i < CALLERS; i += 2) scope_cancel(&c[i].scope);
+    for (int i = 0; i < CALLERS; i += 2) {
+        ends(cx, &c[i]);
+        CHECK(c[i].outcome.code == ERR_CANCELLED);
+    }
+    for (int i = 1; i < CALLERS; i += 2) { /* the others have their turn, in order */
+        while (client_counts(s->client).transfers_open < 50) CHECK_OK(wait_turn(cx));
+        CHECK(client_counts(s->client).transfers_open == 50 && !c[i].is_back);
+    }
+    for (int i = 1; i < CALLERS; i += 2) scope_cancel(&c[i].scope);
+    for (int i = 1; i < CALLERS; i += 2) ends(cx, &c[i]);
+}
+TEST(a_transfer_is_cancelled_while_it_waits_for_its_turn) { play(in_the_queue); }
+
 static void in_the_handshake(struct ctx *cx, struct stage *s)
 {
     struct caller c;
