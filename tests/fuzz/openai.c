@@ -37,15 +37,33 @@ static void check_turn(struct arena *arena, struct answer *answer, struct buf *h
     must(calls_count == turn.calls_count);
 }
 
-static void hear_events(struct arena *arena, struct str stream, struct answer *answer)
+static void nobody(void *arg, const struct llm_delta *delta) { (void)arg, (void)delta; }
+
+/* With `forget`, each event follows one of another form, so that none is known by the one before. */
+static struct err hear_events(struct arena *arena, struct str stream, bool forget, struct answer *answer)
 {
     bool more = true;
     struct err e = OK;
     while (more && !failed(e)) {
         struct str rest, line = str_split(stream, '\n', &rest, &more);
         stream = rest;
-        e = llm_openai.event(arena, str_starts(line, S("!")) ? S("error") : S(""), str_cut(line, 0, line.count), answer_hear, answer);
+        if (forget) must(!failed(llm_openai.event(arena, S(""), S("{\"choices\":[{\"delta\":{\"content\":\"x\"}}],\"y\":0}"), nobody, NULL)));
+        e = llm_openai.event(arena, str_starts(line, S("!")) ? S("error") : S(""), line, answer_hear, answer);
     }
+    return e;
+}
+
+static void hear_twice(struct arena *arena, struct str stream, struct answer *answer)
+{
+    struct buf heard = {0};
+    struct answer again = {.bytes_max = answer->bytes_max, .calls_max = answer->calls_max, .say = said, .arg = &heard};
+    struct err first = hear_events(arena, stream, true, &again), second = hear_events(arena, stream, false, answer);
+    must(first.code == second.code && again.fault.code == answer->fault.code && again.has_failed == answer->has_failed);
+    must(str_eq(buf_str(&again.text), buf_str(&answer->text)) && str_eq(buf_str(&again.thought), buf_str(&answer->thought)));
+    must(again.calls_count == answer->calls_count && again.is_ended == answer->is_ended && again.is_finished == answer->is_finished);
+    must(again.usage.prompt_tokens == answer->usage.prompt_tokens && again.has_begun == answer->has_begun);
+    answer_free(&again);
+    buf_free(&heard);
 }
 
 static bool has(struct str text, struct str part) { return part.count && memmem(text.at, text.count, part.at, part.count); }
@@ -71,7 +89,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t count)
     struct answer answer = {.bytes_max = 1 << 20, .calls_max = 8, .say = said, .arg = &heard};
     struct json json;
 
-    if (bytes[0] % 3 == 0) hear_events(&arena, input, &answer);
+    if (bytes[0] % 3 == 0) hear_twice(&arena, input, &answer);
     if (bytes[0] % 3 == 1 && !failed(json_parse_own(&arena, input, &json))) (void)!failed(llm_openai.whole(&arena, json, answer_hear, &answer));
     if (bytes[0] % 3 == 2) complain(&arena, input);
     check_turn(&arena, &answer, &heard);

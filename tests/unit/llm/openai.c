@@ -142,6 +142,17 @@ TEST(what_comes_after_the_end_is_not_heard)
     reads(CHUNK("{\"content\":\"a\"}") DONE CHUNK("{\"content\":\"b\"}"), "a end");
 }
 
+/* Events that look like the one before are not parsed: none of these may be taken for one. */
+TEST(an_event_that_only_looks_like_the_one_before_is_read_by_itself)
+{
+    reads(CHUNK("{\"content\":\"a\"}") CHUNK("{\"content\":\"b\"}") CHUNK("{\"content\":\"\\n\"}") CHUNK("{\"content\":\"\\\"}]\"}") CHUNK("{\"content\":\"\"}")
+          CHUNK("{\"content\":\"c\"}") CHUNK("{\"content\":\"d\",\"refusal\":\"no\"}") CHUNK("{\"content\":\"e\",\"content\":\"f\"}") CHUNK("{\"content\":\"\xE2\"}")
+          CHUNK("{\"content\":\"\x82\xAC\"}") CHUNK("{\"content\":\"\\u00e9\"}") DONE, "ab\n\"}]cde\xE2\x82\xAC\xC3\xA9 !no end");
+    reads("data: {\"choices\":[{\"delta\":{\"reasoning\":\"x\"}}],\"a\":{\"content\":\"x\"}}\n\n" "data: {\"choices\":[{\"delta\":{\"reasoning\":\"x\"}}],\"a\":{\"content\":\"y\"}}\n\n" DONE, "<xx>  end");
+    reads("data: {\"choices\":[{\"delta\":{\"content\" :\"x\"}}],\"a\":{\"content\":\"x\"}}\n\n" "data: {\"choices\":[{\"delta\":{\"content\" :\"x\"}}],\"a\":{\"content\":\"y\"}}\n\n" DONE, "xx end");
+    reads("data: {\"choices\":[{\"delta\":{\"content\":\"x\"}}]}\n\n" "event: error\ndata: {\"choices\":[{\"delta\":{\"content\":\"y\"}}]}\n\n", "x failed: it did not say why");
+}
+
 /* ---- calls ---------------------------------------------------------------------------------- */
 #define CALL(INNER) CHUNK("{\"tool_calls\":[{" INNER "}]}")
 #define BEGINS(HEAD, NAME) CALL(HEAD "\"type\":\"function\",\"function\":{\"name\":\"" NAME "\",\"arguments\":\"\"}")
