@@ -78,7 +78,10 @@ struct err store_entry_list_tree(struct ctx *cx, struct store *store, int64_t or
                                  struct entry **out, int *count)
 {
     struct rows rows;
-    TRY(db_read(cx, store->db, POINT("SELECT " COLUMNS " FROM entry WHERE root = $1 AND n > $2 AND org = $3 ORDER BY n LIMIT $4"),
+    /* Task by task, so that what is not news is not read. */
+    TRY(db_read(cx, store->db,
+                POINT("SELECT e.root, e.task, e.n, e.turn, e.run, e.kind, e.at, e.body FROM task t CROSS JOIN entry e"
+                      " WHERE t.root = $1 AND +t.org = $3 AND e.root = $1 AND e.task = t.n AND e.n > $2 ORDER BY e.n LIMIT $4"),
                 ARGS(num(root), num(after), num(org), num(limit)), &rows));
     return read_rows(cx, &rows, out, count);
 }

@@ -317,7 +317,7 @@ struct err store_task_tree(struct ctx *cx, struct store *store, int64_t org, int
     struct rows rows;
     TRY(db_read(cx, store->db,
                 POINT(TREE "SELECT t.n, coalesce(t.parent, 0), t.run, t.turn, t.turns, t.id, t.agent_id, t.status, t.is_outside,"
-                           " t.deleting, t.slot FROM tree JOIN task t ON t.n = tree.n WHERE t.org = $1 ORDER BY t.n"),
+                           " t.deleting, t.slot FROM tree JOIN task t ON t.n = tree.n WHERE t.org = $1 ORDER BY tree.n"),
                 ARGS(num(org), num(n)), &rows));
     *count = rows.count;
     *nodes = arena_try_alloc(cx->arena, (size_t)rows.count * sizeof **nodes);
@@ -343,7 +343,7 @@ struct err store_task_tree_count(struct ctx *cx, struct store *store, int64_t or
 {
     struct rows rows;
     TRY(db_read(cx, store->db,
-                POINT("SELECT count(*) FROM (SELECT 1 FROM task WHERE root = $1 AND org = $2 LIMIT $3)"),
+                POINT("SELECT count(*) FROM (SELECT 1 FROM task WHERE root = $1 AND +org = $2 LIMIT $3)"),
                 ARGS(num(root), num(org), num(limit)), &rows));
     *count = row_num(&rows, 0, 0);
     return OK;
