@@ -27,11 +27,19 @@ static void guard(int seconds)
     setitimer(ITIMER_REAL, &time, 0);
 }
 
-/* Plays sleep nowhere, so what is left at the end of the tests can go at once. */
+/* After all plays; too late to fail one of them, so the whole run fails. */
 static void end_all(void)
 {
     program_end(&play.own.program);
-    program_end(&shared.program);
+    if (shared.program.pid > 0) {
+        program_signal(&shared.program, SIGTERM);
+        int status = program_wait(&shared.program);
+        if (status != 0) {
+            printf("FAIL the shared server ended with %d\n%s\n", status, file_text(shared.program.log));
+            fflush(stdout);
+            _exit(1);
+        }
+    }
     if (top[0]) {
         const char *const args[] = {"/bin/rm", "-rf", top, 0};
         program_run(args, 0);
@@ -79,8 +87,7 @@ struct play *play_begin(const char *name)
 
 void play_end(void)
 {
-    for (struct client *c = play.clients; c; c = c->next)
-        record(c);
+    for (struct client *c = play.clients; c; c = c->next) record(c);
     drop_clients();
     program_end(&play.own.program);
     guard(0);

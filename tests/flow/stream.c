@@ -341,3 +341,100 @@ FLOW(stopping_a_task_ends_its_streams)
     gets_end(ben);
     CHECK(!strcmp(ben->events[ben->events_count - 1].type, "task_finished"));
 }
+
+/* ---- several turns said side by side ---------------------------------------------------- */
+
+/* The texts of each task in this stream from event `from` on, and its other events in order: cuts may differ
+ * and tasks may take turns differently, but what each of them said and did may not. */
+static const char *per_task(struct client *whole, int before, struct client *part)
+{
+    const char *names[8], *texts[8], *others = "";
+    int count = 0;
+    for (int i = 0; i < before + part->events_count; i++) {
+        struct event *event = i < before ? &whole->events[i] : &part->events[i - before];
+        int at = 0;
+        while (at < count && strcmp(names[at], event->task) != 0) at++;
+        CHECK(at < 8);
+        if (at == count) names[count] = event->task, texts[count++] = "";
+        if (!strcmp(event->type, "chunk")) texts[at] = f("%s%s", texts[at], str_z(test_arena(), json_text(event->data)));
+        else others = f("%s%s %s\n", others, event->task, event->type);
+    }
+    for (int i = 0; i < count; i++) others = f("%s%s: %s\n", others, names[i], texts[i]);
+    return others;
+}
+
+FLOW(a_live_stream_of_sub_agents_side_by_side_resumes_at_every_position)
+{
+    struct client *anna = client(play);
+    const char *one = agent_of(anna, "'name':'One'"), *two = agent_of(anna, "'name':'Two'"), *manager = manager_of(anna, one);
+    sends(anna, f("POST /v1/agents/%s/tools", manager), q("{'type':'agent','agent_id':'%s'}", two));
+    gets_status(anna, 200);
+    /* Both speak a part, wait for a gate, and speak on; readers come in at every event in between. */
+    sends(anna, f("POST /v1/agents/%s/invoke/stream?sub_tasks=all", manager),
+          says(play, f("[[say I ask both.]][[call One {\"query\":\"[[tag %s]][[say Grüße a1 a2]][[gate %s-x]][[say a3 世界]]\"}]]"
+                       "[[call Two {\"query\":\"[[tag %s]][[say b1 b2]][[gate %s-y]][[say b3 b4]]\"}]][[then]][[say Done.]]",
+                       play->tag, play->tag, play->tag, play->tag), "'id':'sides'"));
+    bool has_a = false, has_b = false;
+    while (!has_a || !has_b) {
+        struct event *event = gets_event(anna, "chunk");
+        has_a |= str_is(json_text(event->data), "a2") || strstr(str_z(test_arena(), json_text(event->data)), "a2");
+        has_b |= strstr(str_z(test_arena(), json_text(event->data)), "b2") != 0;
+    }
+    struct client *early[128], *late[128];
+    int early_count = anna->events_count, late_count;
+    CHECK(early_count < 128);
+    for (int i = 0; i < early_count; i++) {
+        early[i] = client(play);
+        sends(early[i], f("GET /v1/tasks/sides/stream?sub_tasks=all&after=%s", anna->events[i].id), "");
+        CHECK(status_of(early[i]) == 200);
+    }
+    model_gate(play, "x");
+    while (!strstr(str_z(test_arena(), json_text(gets_event(anna, "chunk")->data)), "世界"))
+        ;
+    late_count = anna->events_count;
+    CHECK(late_count < 128);
+    for (int i = 0; i < late_count; i++) {
+        late[i] = client(play);
+        sends(late[i], f("GET /v1/tasks/sides/stream?sub_tasks=all&after=%s", anna->events[i].id), "");
+        CHECK(status_of(late[i]) == 200);
+    }
+    model_gate(play, "y");
+    gets_end(anna);
+    const char *all = per_task(anna, anna->events_count, &(struct client){.events = 0});
+    for (int i = 0; i < early_count; i++) {
+        gets_end(early[i]);
+        const char *both = per_task(anna, i + 1, early[i]);
+        if (strcmp(all, both) != 0) test_fail(__FILE__, __LINE__, f("early, after %d:\n%s\ninstead of\n%s", i, both, all));
+    }
+    for (int i = 0; i < late_count; i++) {
+        gets_end(late[i]);
+        const char *both = per_task(anna, i + 1, late[i]);
+        if (strcmp(all, both) != 0) test_fail(__FILE__, __LINE__, f("late, after %d:\n%s\ninstead of\n%s", i, both, all));
+    }
+    for (int i = 0; i < anna->events_count; i++) {
+        struct client *again = late[0];
+        sends(again, f("GET /v1/tasks/sides/stream?sub_tasks=all&after=%s", anna->events[i].id), "");
+        gets_end(again);
+        const char *both = per_task(anna, i + 1, again);
+        if (strcmp(all, both) != 0) test_fail(__FILE__, __LINE__, f("afterwards, after %d:\n%s\ninstead of\n%s", i, both, all));
+    }
+}
+
+/* A reader that lags behind falls back to the journal while the turn is still being said, and catches up. */
+FLOW(a_reader_that_lags_behind_misses_nothing)
+{
+    serve_own(play, "STREAM_BUFFER=4096 STREAM_FLUSH_MS=0");
+    struct client *anna = client(play), *ben = client(play);
+    const char *agent = agent_of(anna, "");
+    sends(anna, f("POST /v1/agents/%s/invoke/stream", agent), says(play, "[[tokens 20000]][[gate $go]][[say the end]]", "'id':'lags'"));
+    CHECK(status_of(anna) == 200);
+    model_waits(play, "bytes=2000000");
+    sends(ben, "GET /v1/tasks/lags/stream", "");
+    gets_said(ben, "w20000");
+    gets_said(anna, "w20000");
+    model_gate(play, "go");
+    gets_end(anna);
+    gets_end(ben);
+    CHECK(!strcmp(said(anna, 0), said(ben, 0)));
+    CHECK(strstr(said(anna, 0), "the end"));
+}
