@@ -189,11 +189,13 @@ struct err keyring_erase_untaken(struct ctx *cx, struct keyring *k)
         struct ctx own = *cx;
         own.arena = &arena;
         struct batch *b = batch_new(&arena);
-        for (int i = 0; i < count; i++)
-            batch_add(b, "UPDATE slot SET state = 1 WHERE n = $1 AND state = 0 RETURNING n",
-                      ARGS(num(k->untaken.at[k->untaken.count - 1 - i])), ANY_CHANGES);
+        int64_t taken_back[64];
+        for (int i = 0; i < count; i++) {
+            taken_back[i] = k->untaken.at[--k->untaken.count];
+            batch_add(b, "UPDATE slot SET state = 1 WHERE n = $1 AND state = 0 RETURNING n", ARGS(num(taken_back[i])), ANY_CHANGES);
+        }
         struct err e = db_write(&own, k->db, b);
-        if (!failed(e)) k->untaken.count -= count;
+        for (int i = 0; i < count && failed(e); i++) keyring_untake(k, taken_back[i]);
         for (int i = 0; i < count && !failed(e); i++)
             if (batch_rows(b, i)->count) slots[erasing++] = row_num(batch_rows(b, i), 0, 0);
         arena_free(&arena);
