@@ -480,6 +480,14 @@ TEST(nulls_are_stored_as_nulls_and_old_rows_may_lack_keys)
     CHECK(str_is(again.note, "LOUD") && again.count == 20 && again.name.count == 35);
 }
 
+TEST(what_is_stored_may_have_its_keys_in_any_order)
+{
+    struct thing again;
+    shape_defaults(test_arena(), &shape, &again);
+    CHECK_OK(shape_load(test_arena(), &shape, S("{\"name\":\"a\",\"note\":\"n\",\"title\":\"t\",\"is_big\":false}"), &again));
+    CHECK(str_is(again.name, "a") && str_is(again.note, "n") && str_is(again.title, "t") && !again.is_big && again.count == 20);
+}
+
 TEST(a_row_that_does_not_fit_is_refused)
 {
     static const char *const bad[] = {"", "{", "[]", "null", "{\"count\":\"3\"}", "{\"colour\":\"pink\"}", "{\"made_at\":\"2026\"}",
