@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include "house.h"
+#include "io/scope.h"
 #include "power.h"
 #include "store/cells.h"
 #include "store/sqlite.h"
@@ -256,6 +257,78 @@ TEST(a_small_limit_of_locked_memory_does_not_stop_anything)
     cells_close(cells);
     CHECK(setrlimit(RLIMIT_MEMLOCK, &before) == 0);
 }
+
+/* ---- on a loop ----------------------------------------------------------------------- */
+
+static struct store *shared;
+static int lives;
+
+static struct err live_once(struct ctx *cx, void *arg)
+{
+    int64_t n = *(int64_t *)arg, slot;
+    struct str sealed;
+    CHECK_OK(make_task(cx, shared, n, &slot, &sealed));
+    CHECK(opens(cx, shared, slot, n, sealed));
+    CHECK_OK(delete_task(cx, shared, n, slot));
+    CHECK_OK(keyring_destroy(cx, shared->keyring, &slot, 1));
+    CHECK(!opens(cx, shared, slot, n, sealed));
+    lives++;
+    return OK;
+}
+
+/* Far more at once than the pool holds: nobody is refused, no key is anybody else's, and many destroys share
+ * their syncs. */
+static void many_live_at_once(struct ctx *cx)
+{
+    enum { MANY = 200, ROUNDS = 3 };
+    static int64_t numbers[MANY];
+    const char *top = power_dir();
+    power_on(top, NULL, NULL, NULL);
+    shared = open_with_org(cx, arena_printf(cx->arena, "%s/data", top));
+    int64_t before = power_syncs();
+    lives = 0;
+    for (int round = 0; round < ROUNDS; round++) {
+        struct scope scope;
+        struct ctx inner = scope_open(&scope, cx);
+        for (int i = 0; i < MANY; i++) {
+            numbers[i] = 1000 * round + i + 1;
+            CHECK_OK(scope_spawn(&inner, live_once, &numbers[i]));
+        }
+        CHECK_OK(scope_close(&inner));
+    }
+    CHECK(lives == MANY * ROUNDS);
+    CHECK(power_syncs() - before < MANY * ROUNDS); /* alone each would need four */
+    CHECK(count_of(cx, shared->db, "SELECT count(*) FROM task") == 0);
+    store_close(cx, shared);
+    power_off();
+}
+TEST(more_takers_than_the_pool_holds_all_get_a_key_and_destroys_share_syncs) { on_loop(many_live_at_once); }
+
+static void full_disk_then_not(struct ctx *cx)
+{
+    const char *top = power_dir();
+    power_on(top, NULL, NULL, NULL);
+    shared = open_with_org(cx, arena_printf(cx->arena, "%s/data", top));
+    struct secret key;
+    int64_t slot, takes = 0;
+    struct err e = OK;
+    /* The first write that filling needs fails, once, and then all is well again. */
+    for (int i = 0; i < 4 * POOL; i++) {
+        power_fail_at(1, ENOSPC);
+        e = keyring_take(cx, shared->keyring, batch_new(cx->arena), &slot, &key);
+        power_fail_at(0, 0);
+        if (failed(e)) break;
+        takes++;
+        secret_drop(shared->keyring, &key);
+    }
+    CHECK(takes >= POOL);
+    CHECK(!failed(e) || e.code == ERR_FULL || e.code == ERR_BUSY);
+    CHECK_OK(keyring_take(cx, shared->keyring, batch_new(cx->arena), &slot, &key));
+    secret_drop(shared->keyring, &key);
+    store_close(cx, shared);
+    power_off();
+}
+TEST(a_pool_that_could_not_be_filled_is_filled_when_it_can) { on_loop(full_disk_then_not); }
 
 /* ---- stopped at every write ---------------------------------------------------------- */
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <pthread.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -49,6 +50,19 @@ struct world {
     struct name_op name_ops[NAMES_MAX];
     int name_ops_count;
 };
+
+/* SQLite's writer and the keyring's are threads of their own. Recursive: what looks at a cut comes by here too. */
+static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+static void unlock(int *unused)
+{
+    (void)unused;
+    pthread_mutex_unlock(&lock);
+}
+/* Until the end of the block. */
+#define LOCKED                                                     \
+    __attribute__((cleanup(unlock))) int is_locked = 0;            \
+    (void)is_locked;                                               \
+    pthread_mutex_lock(&lock)
 
 static struct world *world;
 static char top[PATH_MAX_HERE];
@@ -235,6 +249,7 @@ static int64_t sectors_unsynced(const struct world *w)
 
 struct world *power_cut(enum power_left left, uint64_t seed)
 {
+    LOCKED;
     struct choice c = {.left = left, .seed = seed, .torn = -1};
     struct world *w = world_copy(world);
     int64_t sectors = sectors_unsynced(w);
@@ -264,7 +279,11 @@ struct world *power_cut(enum power_left left, uint64_t seed)
     return w;
 }
 
-struct world *power_kill(void) { return world_copy(world); }
+struct world *power_kill(void)
+{
+    LOCKED;
+    return world_copy(world);
+}
 
 static void write_file(const char *path, const struct file *f)
 {
@@ -372,6 +391,7 @@ static int disk_file(int fd) { return world && fd >= 0 && fd < FDS_MAX ? file_of
 
 static int shim_open(const char *path, int flags, int mode)
 {
+    LOCKED;
     int fd = real_disk.open(path, flags, mode);
     const char *own = below(path);
     if (fd < 0 || fd >= FDS_MAX) return fd;
@@ -385,12 +405,14 @@ static int shim_open(const char *path, int flags, int mode)
 
 static int shim_close(int fd)
 {
+    LOCKED;
     if (fd >= 0 && fd < FDS_MAX) file_of_fd[fd] = 0;
     return real_disk.close(fd);
 }
 
 static int shim_write_at(int fd, const void *bytes, size_t count, int64_t offset)
 {
+    LOCKED;
     int file = disk_file(fd);
     if (file >= 0) {
         if (fails()) return -1;
@@ -401,6 +423,7 @@ static int shim_write_at(int fd, const void *bytes, size_t count, int64_t offset
 
 static int shim_sync(int fd)
 {
+    LOCKED;
     int file = disk_file(fd);
     if (file < 0) return 0;
     if (fails()) return -1;
@@ -410,6 +433,7 @@ static int shim_sync(int fd)
 
 static int shim_sync_directory(const char *path)
 {
+    LOCKED;
     char plain[PATH_MAX_HERE];
     snprintf(plain, sizeof plain, "%s", path);
     size_t count = strlen(plain);
@@ -423,6 +447,7 @@ static int shim_sync_directory(const char *path)
 
 static int shim_rename(const char *from, const char *to)
 {
+    LOCKED;
     const char *own = below(from), *own_to = below(to);
     if (own && fails()) return -1;
     int rc = real_disk.rename(from, to);
@@ -432,6 +457,7 @@ static int shim_rename(const char *from, const char *to)
 
 static int shim_make_directory(const char *path, int mode)
 {
+    LOCKED;
     const char *own = below(path);
     if (own && fails()) return -1;
     int rc = real_disk.make_directory(path, mode);
@@ -463,6 +489,7 @@ static int f_close(sqlite3_file *f) { return REAL(f)->xClose(real_of(f)); }
 static int f_read(sqlite3_file *f, void *at, int n, sqlite3_int64 o) { return REAL(f)->xRead(real_of(f), at, n, o); }
 static int f_write(sqlite3_file *f, const void *at, int n, sqlite3_int64 o)
 {
+    LOCKED;
     int file = own_file(f);
     if (file >= 0) {
         if (fails()) return sql_error(SQLITE_IOERR_WRITE);
@@ -472,6 +499,7 @@ static int f_write(sqlite3_file *f, const void *at, int n, sqlite3_int64 o)
 }
 static int f_truncate(sqlite3_file *f, sqlite3_int64 size)
 {
+    LOCKED;
     int file = own_file(f);
     if (file >= 0) {
         if (fails()) return sql_error(SQLITE_IOERR_TRUNCATE);
@@ -481,6 +509,7 @@ static int f_truncate(sqlite3_file *f, sqlite3_int64 size)
 }
 static int f_sync(sqlite3_file *f, int flags)
 {
+    LOCKED;
     (void)flags;
     struct shim_file *own = (struct shim_file *)f;
     int file = own_file(f);
@@ -509,6 +538,7 @@ static const sqlite3_io_methods shim_methods = {2, f_close, f_read, f_write, f_t
 
 static int v_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *f, int flags, int *out)
 {
+    LOCKED;
     (void)vfs;
     struct shim_file *own = (struct shim_file *)f;
     memset(own, 0, sizeof *own + (size_t)real_vfs->szOsFile);
@@ -527,6 +557,7 @@ static int v_open(sqlite3_vfs *vfs, const char *path, sqlite3_file *f, int flags
 
 static int v_delete(sqlite3_vfs *vfs, const char *path, int sync)
 {
+    LOCKED;
     (void)vfs;
     int code = real_vfs->xDelete(real_vfs, path, 0);
     const char *name = below(path);
@@ -621,6 +652,7 @@ void power_on(const char *directory, const struct world *from, void (*on_cut)(vo
 
 void power_off(void)
 {
+    LOCKED;
     world_free(world);
     world = NULL;
     cut_fn = NULL;
@@ -629,10 +661,23 @@ void power_off(void)
 
 void power_fail_at(int64_t nth, int error_number)
 {
+    LOCKED;
     fail_at = error_number ? nth : 0;
     fail_with = error_number;
 }
 
-int64_t power_failures(void) { return failures; }
-int64_t power_steps(void) { return steps; }
-int64_t power_syncs(void) { return syncs; }
+int64_t power_failures(void)
+{
+    LOCKED;
+    return failures;
+}
+int64_t power_steps(void)
+{
+    LOCKED;
+    return steps;
+}
+int64_t power_syncs(void)
+{
+    LOCKED;
+    return syncs;
+}
