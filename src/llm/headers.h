@@ -11,7 +11,7 @@
 #include "llm/llm.h"
 #include "net/client.h"
 
-enum { HEADERS_MAX = 64, HEADERS_BYTES_MAX = 16384 };
+enum { HEADERS_MAX = 100, HEADERS_BYTES_MAX = 16384 };
 
 /* For the API: may this be stored as llm_extra_headers? As a key? Sentences live in the arena. */
 struct err llm_check_headers(struct arena *, struct str json) MUST_CHECK;

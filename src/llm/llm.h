@@ -34,7 +34,7 @@ struct llm_dialogue {
     struct llm_message *messages, *last_message;
     struct llm_tool *tools;
     bool wants_json;         /* output_format json */
-    struct str schema;       /* JSON text of output_schema, or empty */
+    struct str schema;       /* JSON text of output_schema, or empty; asks for JSON by itself */
     struct str effort;       /* "low medium high xhigh", or empty = leave it to the model */
     double temperature;      /* below 0: leave it to the model */
 };

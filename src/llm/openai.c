@@ -162,7 +162,7 @@ static void request(struct buf *b, const struct llm_model *model, const struct l
     for (const struct llm_message *m = d->messages; m; m = m->next) put_message(b, m);
     buf_add_str(b, S("],\"stream\":true,\"stream_options\":{\"include_usage\":true}"));
     if (d->tools) put_tools(b, d);
-    if (d->wants_json && !(d->tools && model->provider->no_json_with_tools)) put_format(b, d);
+    if ((d->wants_json || d->schema.count > 0) && !(d->tools && model->provider->no_json_with_tools)) put_format(b, d);
     if (how_hard.count > 0) put_member(b, "reasoning_effort", how_hard);
     if (d->temperature >= 0) {
         json_put_key(b, "temperature");

@@ -224,22 +224,28 @@ static struct err hear(struct ctx *cx, struct asking *a, struct transfer *transf
     return wrong(cx, a, "answered with something that is no event stream", type);
 }
 
-/* Best effort: the body tells why, but the status alone is an answer too. */
-static struct str reason(struct ctx *cx, struct asking *a, struct transfer *transfer, struct buf *body)
+/* Best effort: the body tells why, but the status alone is an answer too. Only cancelling is an error. */
+static struct err read_reason(struct ctx *cx, struct transfer *transfer, struct buf *body)
 {
-    struct str type = media_type(transfer), bytes;
     int64_t until = clock_mono_ms() + REFUSAL_MS;
-    struct json json;
+    struct str bytes;
     bool is_end = false;
-
     while (!is_end && body->count < REFUSAL_BYTES) {
         int64_t left = until - clock_mono_ms();
-        if (left <= 0 || failed(transfer_read(cx, transfer, left, &bytes, &is_end))) break;
+        if (left <= 0) break;
+        struct err e = transfer_read(cx, transfer, left, &bytes, &is_end);
+        if (failed(e)) return e.code == ERR_CANCELLED ? e : OK;
         buf_add_str(body, bytes);
     }
-    struct str text = str_trim(buf_str(body));
-    if (!failed(json_parse_own(cx->arena, text, &json))) return a->model->provider->translator->failure(cx->arena, json);
-    return str_eq_nocase(type, S("text/plain")) ? text : S("");
+    return OK;
+}
+
+static struct str reason(struct ctx *cx, const struct asking *a, const struct transfer *transfer, struct str body)
+{
+    struct json json;
+    body = str_trim(body);
+    if (!failed(json_parse_own(cx->arena, body, &json))) return a->model->provider->translator->failure(cx->arena, json);
+    return str_eq_nocase(media_type(transfer), S("text/plain")) ? body : S("");
 }
 
 static struct err refused(struct ctx *cx, struct asking *a, struct transfer *transfer, int status)
@@ -251,8 +257,10 @@ static struct err refused(struct ctx *cx, struct asking *a, struct transfer *tra
     a->may_try_again = retry_is_for(status);
     a->asked_ms = retry_after_ms(asked, clock_now_us());
     snprintf(what, sizeof what, "answered %d", status);
-    struct str said = status / 100 == 3 ? S("redirects are not followed") : reason(cx, a, transfer, &body);
-    struct err e = wrong(cx, a, what, said);
+    struct err e;
+    if (status / 100 == 3) e = wrong(cx, a, what, S("redirects are not followed"));
+    else e = read_reason(cx, transfer, &body);
+    if (!failed(e)) e = wrong(cx, a, what, reason(cx, a, transfer, buf_str(&body)));
     buf_free(&body);
     return e;
 }
@@ -272,7 +280,7 @@ static struct err drain(struct ctx *cx, struct transfer *transfer)
     return OK;
 }
 
-static struct err open(struct ctx *cx, struct asking *a, const struct guard_address *address, struct transfer **transfer)
+static struct err send_request(struct ctx *cx, struct asking *a, const struct guard_address *address, struct transfer **transfer)
 {
     const struct llm_limits *limits = &a->llm->limits;
     struct buf body = {0};
@@ -308,7 +316,7 @@ static struct err try_once(struct ctx *cx, struct asking *a)
         return wrong(cx, a, "cannot be reached", str(e.what));
     }
     if (failed(e)) return e;
-    TRY(open(cx, a, &address, &transfer));
+    TRY(send_request(cx, a, &address, &transfer));
     int status = transfer_status(transfer);
     e = status / 100 == 2 ? hear(cx, a, transfer) : refused(cx, a, transfer, status);
     if (!failed(e)) e = drain(cx, transfer);

@@ -327,6 +327,8 @@ TEST(json_is_asked_for_with_or_without_a_schema)
     CHECK(str_is(tail_of("openai", "m", d), ",\"response_format\":{\"type\":\"json_object\"}}"));
     d.schema = S("{\"type\":\"object\"}");
     CHECK(str_is(tail_of("openai", "m", d), ",\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"answer\",\"schema\":{\"type\":\"object\"},\"strict\":false}}}"));
+    d.wants_json = false; /* a schema asks by itself */
+    CHECK(strstr(tail_of("openai", "m", d).at, "\"json_schema\""));
     d.tools = &tool;
     CHECK(strstr(tail_of("openai", "m", d).at, "response_format"));
     CHECK(!strstr(tail_of("friendlyAI", "m", d).at, "response_format"));

@@ -121,7 +121,7 @@ static void in_every_phase(struct play *p)
     const char *heard[] = {"", "HTTP/1.1 200 OK\r\nContent-Ty", "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n",
                            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" TEXT("a"), "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" TEXT("a") "data: {\"choi",
                            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" TEXT("a") FINISH, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" TEXT("a") FINISH DONE,
-                           "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{\"choices\"", "HTTP/1.1 429 Wait\r\nContent-Length: 100\r\n\r\n{"};
+                           "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n{\"choices\"", "HTTP/1.1 429 Wait\r\nContent-Length: 100\r\n\r\n{", "HTTP/1.1 400 No\r\nContent-Length: 100\r\n\r\n{"};
     for (size_t i = 0; i < sizeof heard / sizeof heard[0]; i++) {
         begins(p);
         is_asked(p);
