@@ -178,6 +178,9 @@ static struct err prepare(struct connection *c, const char *sql, struct prepared
     if (!make_room(c)) return err(ERR_MEMORY, "there is no memory left");
     struct prepared **place = place_of(c, sql);
     *out = *place;
+#if AGENTD_DEBUG
+    if (*place) assert(strcmp(sqlite3_sql((*place)->statement), sql) == 0); /* a text that was made, not a constant */
+#endif
     if (*place) return OK;
     struct prepared *p = calloc(1, sizeof *p);
     if (!p) return err(ERR_MEMORY, "there is no memory left");

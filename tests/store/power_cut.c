@@ -32,6 +32,7 @@ struct owner {
     enum fate fate;
     int64_t slot;
     int pairs_sent, pairs_answered; /* of entries: two in each batch */
+    int pairs_named;                /* so that no two have the same numbers, lost ones neither */
     size_t sealed_count;
     char sealed[SEALED_BYTES];
 };
@@ -258,7 +259,8 @@ static int64_t any_living(struct life *life)
 
 static void entries_of(struct batch *b, int64_t n)
 {
-    int64_t first = 2 * (1000 * n + ledger.owners[n].pairs_sent++);
+    int64_t first = 2 * (1000 * n + ledger.owners[n].pairs_named++);
+    ledger.owners[n].pairs_sent++;
     entry_batch(b, n, first, 1, S("one"));
     entry_batch(b, n, first + 1, 1, S("other"));
 }
@@ -348,7 +350,7 @@ static void append(struct life *life, struct ctx *cx, struct store *store)
     bool is_lost = fail_no_more();
     CHECK(is_lost || !failed(e));
     if (failed(e)) return;
-    ledger.owners[n].pairs_answered = ledger.owners[n].pairs_sent;
+    ledger.owners[n].pairs_answered++;
     settle_lost();
 }
 
@@ -471,8 +473,8 @@ TEST(a_power_cut_at_any_sync_loses_nothing_answered_and_brings_nothing_back)
     const char *more = getenv("AGENTD_LIVES");
     uint64_t rows = more ? (uint64_t)atoi(more) : 2;
     images = 0;
-    for (uint64_t seed = 1; seed <= rows; seed++) live_and_die(seed);
-    CHECK(images > 600 * (int64_t)rows);
+    for (uint64_t seed = getenv("AGENTD_FROM") ? (uint64_t)atoi(getenv("AGENTD_FROM")) : 1; seed <= rows; seed++) live_and_die(seed);
+    if (!getenv("AGENTD_FROM")) CHECK(images > 600 * (int64_t)rows);
 }
 
 /* The process dies (the system does not) at the n-th sync of a start; the power goes during the next one, which found what
