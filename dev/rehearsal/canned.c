@@ -57,6 +57,8 @@ static bool answer_what_is_my(struct text *out, const struct dialogue *dialogue,
     if (!at) return false;
     at += skip;
     size_t thing_len = phrase(at, len - (size_t)(at - said)), value_len = 0;
+    /* "what is my dog called?": the thing is the dog, and "called Rex" is what it is. */
+    if (thing_len > 7 && strncasecmp(at + thing_len - 7, " called", 7) == 0) thing_len -= 7;
     const char *value = told(dialogue, at, thing_len, &value_len);
     if (value) text_printf(out, "Your %.*s is %.*s.", (int)thing_len, at, (int)value_len, value);
     else text_printf(out, "You have not told me your %.*s.", (int)thing_len, at);
