@@ -31,7 +31,7 @@ assets  := $(sort $(wildcard migrations/*.sql)) $(wildcard contract/openapi.json
 suites  := unit store flow
 test_o   = $(patsubst %.c,$(B)/%.o,$(wildcard tests/*.c tests/$(1)/*.c tests/$(1)/*/*.c))
 
-.PHONY: all help run check layers gen bench clean docs release unit store flow contract tools fuzz fuzz-run fuzz-replay
+.PHONY: all help run check layers gen bench clean docs docs-check unit store flow contract tools fuzz fuzz-run fuzz-replay
 all: $(B)/agentd tools
 help:
 	@sed -n 's/^#: //p' Makefile
@@ -56,10 +56,12 @@ endef
 tool_libs_sqlfloor := -lsqlite3
 $(foreach t,$(tool_dirs),$(eval $(call tool_rule,$(t))))
 
+# The plays start the program; the other suites link what they try.
+needs_flow := $(B)/agentd tools
 define suite_rule
 $(B)/tests/$(1).run: $(call test_o,$(1)) $(lib_o)
 	$$(CC) $$(LDFLAGS) -o $$@ $$^ $$(LDLIBS)
-$(1): $(B)/tests/$(1).run $(B)/agentd tools
+$(1): $(B)/tests/$(1).run $$(needs_$(1))
 	AGENTD_BUILD=$(B) $(B)/tests/$(1).run $(T)
 endef
 $(foreach s,$(suites),$(eval $(call suite_rule,$(s))))
@@ -107,11 +109,17 @@ bench:
 	LDLIBS="$(LDLIBS)" bench/run build/$(notdir $(firstword $(CC)))-release
 run: $(B)/agentd
 	$(B)/agentd serve
-check: layers $(filter-out flow,$(suites)) fuzz-replay contract
+check: layers $(filter-out flow,$(suites)) fuzz-replay docs-check contract
 layers:
 	dev/layers
 gen:
 	dev/gen-routes > src/api/routes.inc
+# Lists that a table can print are printed.
+pages := settings events
+docs: $(B)/agentd
+	for page in $(pages); do $(B)/agentd $$page > docs/$$page.md; done
+docs-check: $(B)/agentd
+	set -e; for page in $(pages); do $(B)/agentd $$page | cmp - docs/$$page.md; done
 clean:
 	rm -rf build
 -include $(shell find $(B) -name '*.d' 2>/dev/null)
