@@ -1,6 +1,5 @@
 #include "base/log.h"
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdatomic.h>
 #include <unistd.h>
 #include "base/clock.h"
@@ -126,38 +125,13 @@ void log_pairs(enum event event, const struct log_pair *pairs, size_t count)
     emit(buf_str(&b));
 }
 
-void log_line(enum log_level level, const char *name, const char *format, ...)
-{
-    if (!log_is_on(level)) return;
-    bool is_json = atomic_load(&line_format) == LOG_AS_JSON;
-    char place[LINE_BYTES], text[LINE_BYTES / 2];
-    struct buf b = {.at = place, .capacity = sizeof place};
-    va_list args;
-    va_start(args, format);
-    int wanted = vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    size_t count = wanted < 0 ? 0 : (size_t)wanted < sizeof text ? (size_t)wanted : sizeof text - 1;
-    for (size_t i = 0; i < count; i++)
-        if ((unsigned char)text[i] < ' ' || text[i] == 0x7F) text[i] = ' ';
-    put_head(&b, is_json, level, name);
-    if (is_json) {
-        bool fits = str_is_utf8(str_n(text, count)) && escaped_count(str_n(text, count)) < sizeof place - b.count - 32;
-        buf_add_str(&b, S(",\"text\":"));
-        json_put_text(&b, fits ? str_n(text, count) : S(""));
-        buf_add_str(&b, S("}\n"));
-    } else {
-        buf_add(&b, " ", 1);
-        buf_add(&b, text, count);
-        buf_add(&b, "\n", 1);
-    }
-    emit(buf_str(&b));
-}
-
 void log_plain(enum event event) { log_pairs(event, NULL, 0); }
 
 void log_print_table(FILE *out)
 {
-    fputs("| event | level | meaning |\n|---|---|---|\n", out);
+    fputs("# Events\n\nPrinted from `src/base/log.def` by `make docs`. An event is a line on standard error; `--log-level` says from which level\n"
+          "on, `--log-format` whether as text or as JSON. Lines carry ids, counts and words from tables, never text from outside.\n\n"
+          "| event | level | meaning |\n|---|---|---|\n", out);
     for (int i = 0; i < EVENT_COUNT; i++)
         fprintf(out, "| `%s` | %s | %s |\n", rows[i].name, log_level_words[rows[i].level], rows[i].sentence);
 }

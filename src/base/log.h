@@ -37,8 +37,6 @@ struct log_pair {
     log_pairs((event_), (const struct log_pair[]){__VA_ARGS__}, \
               sizeof((const struct log_pair[]){__VA_ARGS__}) / sizeof(struct log_pair))
 void log_plain(enum event); /* without pairs */
-/* An event that has no row yet: a name and pairs as printf makes them. Control characters become spaces. */
-void log_line(enum log_level, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));
 void log_pairs(enum event, const struct log_pair *, size_t count);
 
 /* At start: what is below `least` is not written. */

@@ -10,6 +10,7 @@
  * A fiber of the engine's own does it, so that it goes on when its caller hangs up. A crash between the
  * steps is finished by the next start, before it listens. */
 #include "base/clock.h"
+#include "base/log.h"
 #include "engine/act.h"
 #include "engine/engine.h"
 #include "store/task.h"
@@ -77,9 +78,12 @@ static struct err erase_main(struct ctx *cx, void *arg)
 struct err engine_erase(struct ctx *cx, struct engine *engine, const struct task *t)
 {
     struct act *act = act_over(engine, t->n);
-    if (act && act->is_erasure) act->holders++;
-    else TRY(act_open(cx, engine, t, true, erase_main, &act));
-    return act_join(cx, act, engine->settings.rest_wait_ms);
+    bool is_first = !act || !act->is_erasure;
+    if (is_first) TRY(act_open(cx, engine, t, true, erase_main, &act));
+    else act->holders++;
+    TRY(act_join(cx, act, engine->settings.rest_wait_ms));
+    if (is_first) log_event(EVENT_task_erased, LOG_TEXT("task", t->id));
+    return OK;
 }
 
 /* ---- agents, with their trees ------------------------------------------------------ */
@@ -178,7 +182,7 @@ static struct err erase_marked(struct ctx *cx, struct engine *engine)
 
 static struct err take_up_unfinished(struct ctx *cx, struct engine *engine)
 {
-    int64_t after = 0;
+    int64_t after = 0, taken = 0;
     for (int count = PLACES_AT_ONCE; count == PLACES_AT_ONCE;) {
         struct arena_mark at = arena_mark(cx->arena);
         struct task_place *places;
@@ -187,8 +191,10 @@ static struct err take_up_unfinished(struct ctx *cx, struct engine *engine)
             TRY(engine_take_up(engine, places[i].org, places[i].n));
             after = places[i].n;
         }
+        taken += count;
         arena_rewind(cx->arena, at);
     }
+    if (taken) log_event(EVENT_task_recovered, LOG_NUM("count", taken));
     return OK;
 }
 

@@ -8,6 +8,7 @@
 #include "engine/run.h"
 #include "base/clock.h"
 #include "base/id.h"
+#include "base/log.h"
 #include "engine/journal.h"
 #include "engine/prompt.h"
 #include "engine/sub_agent.h"
@@ -95,6 +96,8 @@ static struct err end_turn(struct ctx *cx, struct run *run, int status, const st
     TRY(journal_write(cx, &journal));
     run->task.status = ended.status;
     speech_end(run);
+    log_event(status == TASK_COMPLETED ? EVENT_task_finished : EVENT_task_failed, LOG_TEXT("task", ended.id), LOG_NUM("turn", ended.turn),
+              LOG_WORD("status", task_status_words[status]), LOG_NUM("ms", (ended.finished_at - ended.started_at) / 1000));
     return OK;
 }
 

@@ -74,8 +74,7 @@ static void note_slow(struct loop *loop, const char *what, int64_t slice_us)
     loop->slow_slices++;
     if (loop->slow_logged_us && loop->slice_begun_us - loop->slow_logged_us < SLOW_LOG_MS * 1000) return;
     loop->slow_logged_us = loop->slice_begun_us;
-    log_line(LOG_WARNING, "loop.slow", "ms=%lld then=%s count=%lld", (long long)(slice_us / 1000), what,
-             (long long)loop->slow_slices);
+    log_event(EVENT_loop_slow_slice, LOG_NUM("ms", slice_us / 1000), LOG_WORD("then", what), LOG_NUM("count", loop->slow_slices));
 }
 
 void slice_ends(struct loop *loop, const char *what)

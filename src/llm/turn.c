@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include "base/clock.h"
 #include "base/id.h"
+#include "base/log.h"
 #include "io/wait.h"
 #include "llm/answer.h"
 #include "llm/complaint.h"
@@ -342,6 +343,7 @@ static struct err ask(struct ctx *cx, struct asking *a, llm_say_fn *say, void *a
         random_bytes(&chance, sizeof chance);
         int64_t wait = retry_wait_ms(limits, failures, a->asked_ms, chance);
         if (cx->deadline_ms && clock_mono_ms() + wait >= cx->deadline_ms) return e; /* no time for another */
+        log_event(EVENT_model_retry, LOG_WORD("provider", a->model->provider->title), LOG_NUM("failures", failures), LOG_NUM("wait_ms", wait));
         TRY(wait_ms(cx, wait));
     }
 }

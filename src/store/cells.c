@@ -33,7 +33,7 @@ struct cells *cells_open(void)
     static bool was_said;
     if (mlock2(region, (size_t)CELLS_MAX * CELL_BYTES, MLOCK_ONFAULT) != 0 && !was_said) {
         was_said = true;
-        log_line(LOG_WARNING, "keyring.unlocked", "reason=RLIMIT_MEMLOCK wanted_bytes=%d", CELLS_MAX * CELL_BYTES);
+        log_event(EVENT_keyring_not_locked, LOG_NUM("wanted_bytes", CELLS_MAX * CELL_BYTES));
     }
     return c;
 }

@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include "base/log.h"
 #include "io/offload.h"
 #include "store/batch.h"
 #include "store/sqlite_connection.h"
@@ -307,7 +308,10 @@ static void write_group(void *self, struct job *jobs)
         e = apply_all(db, jobs, &rides, true, &is_half);
     }
     db_rollback(db); /* does nothing after a commit */
-    if (failed(e)) lose(jobs, e);
+    if (failed(e)) {
+        log_event(e.code == ERR_FULL ? EVENT_store_full : EVENT_store_failed, LOG_WORD("why", e.what ? e.what : ""));
+        lose(jobs, e);
+    }
     rides_give(db, failed(e) ? &db->waiting : &db->finished, &rides);
 }
 

@@ -294,7 +294,7 @@ static struct err make_ring(struct opened *o, struct belonging *b, struct ring_s
 {
     if (!b->has_master) {
         TRY(master_make(o->master, b->master));
-        log_line(LOG_INFO, "master_key.made", "file=DIR/master.key");
+        log_plain(EVENT_keyring_master_made);
     }
     /* A keyring whose master key is not on the disk would be refused for ever. */
     TRY(sync_names(o));
@@ -340,7 +340,7 @@ static struct err keep(struct ctx *cx, void *arg)
         e = keyring_tend(cx, o->store.keyring);
         if (!failed(e)) e = reserve_spare(cx, o);
         if (!failed(e) && is_quiet) e = db_flush(cx, o->store.db);
-        if (failed(e) && e.code != ERR_CANCELLED) log_line(LOG_WARNING, "keyring.not_filled", "reason=%d", (int)e.code);
+        if (failed(e) && e.code != ERR_CANCELLED) log_event(EVENT_keyring_not_filled, LOG_WORD("why", e.what ? e.what : ""));
         arena_rewind(cx->arena, mark);
     }
 }
@@ -428,7 +428,7 @@ void store_close(struct ctx *cx, struct store *store)
         struct err closed = scope_close(&last);
         e = failed(e) ? e : closed;
     }
-    if (failed(e)) log_line(LOG_WARNING, "store.not_tidied", "reason=%d", (int)e.code); /* the next start does it */
+    if (failed(e)) log_event(EVENT_store_not_tidied, LOG_WORD("why", e.what ? e.what : "")); /* the next start does it */
     let_go(o);
 }
 
