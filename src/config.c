@@ -105,15 +105,18 @@ void config_print_help(FILE *to)
         const struct row *r = &rows[i];
         fputs("  ", to);
         put_name(to, r->name, true);
-        if (r->unit) fprintf(to, " N (%s, %lld..%lld, normally %lld)\n", r->unit, (long long)r->low, (long long)r->high, (long long)r->normal);
-        else fprintf(to, " TEXT%s%s%s\n", *r->normal_text ? " (normally " : "", r->normal_text, *r->normal_text ? ")" : "");
-        fprintf(to, "        %s\n", r->sentence);
+        fputs(r->unit ? " N, " : " TEXT, ", to);
+        put_name(to, r->name, false);
+        if (r->unit) fprintf(to, " (%s, %lld..%lld, normally %lld)", r->unit, (long long)r->low, (long long)r->high, (long long)r->normal);
+        else if (*r->normal_text) fprintf(to, " (normally %s)", r->normal_text);
+        fprintf(to, "\n        %s\n", r->sentence);
     }
 }
 
 void config_print_page(FILE *to)
 {
-    fputs("# Settings\n\nPrinted from `src/config.def` by `make docs`. The command line wins over the environment.\n\n"
+    fputs("# Settings\n\nPrinted from `src/config.def` by `make docs`. The command line wins over the environment.\n"
+          "What an environment variable of the same name as no setting says is ignored; an unknown option is an error.\n\n"
           "| option | environment | unit | from | normally | to | what it is for |\n|---|---|---|---|---|---|---|\n", to);
     for (int i = 0; i < ROWS_COUNT; i++) {
         const struct row *r = &rows[i];

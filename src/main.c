@@ -29,7 +29,7 @@ static const char usage[] =
     "       agentd key list                                  every key, a line of JSON each\n"
     "       agentd key revoke KEY_ID\n"
     "       agentd keyring accept                            take database and keyring as they are for a pair\n"
-    "       agentd settings                                  print the settings as a page\n"
+    "       agentd settings | events                         print the settings, the events of the log, as a page\n"
     "       agentd --version | --help\n"
     "\n"
     "key and keyring take --data DIR; key works beside a running server.\n"
@@ -60,13 +60,24 @@ struct service {
 static void on_signal(void *arg)
 {
     struct service *s = arg;
+    if (!s->is_stopping) log_plain(EVENT_server_stopping);
     s->is_stopping = true;
     gate_open(&s->stop);
 }
 
+/* A file that the operator names, else what systemd hands us (LoadCredential=agentd-master-key:...), else DIR/master.key. */
+static struct str master_key_file(const struct config *c)
+{
+    static char path[4096];
+    const char *directory = getenv("CREDENTIALS_DIRECTORY");
+    if (c->master_key_file.count || !directory) return c->master_key_file;
+    int count = snprintf(path, sizeof path, "%s/agentd-master-key", directory);
+    return count > 0 && count < (int)sizeof path && access(path, F_OK) == 0 ? str(path) : c->master_key_file;
+}
+
 static struct store_settings store_settings(const struct config *c)
 {
-    return (struct store_settings){.directory = c->data, .master_key_file = c->master_key_file,
+    return (struct store_settings){.directory = c->data, .master_key_file = master_key_file(c),
                                    .group_jobs_max = (int)c->group_max, .queue_max = (int)c->write_queue_max,
                                    .readers = (int)c->readers, .pool_slots = (int)c->pool_slots,
                                    .checkpoint_pages = c->checkpoint_pages};
@@ -193,14 +204,16 @@ static struct err serve_main(struct ctx *cx, void *arg)
     while (!failed(s->outcome) && !s->is_stopping)
         if (failed(gate_wait(cx, &s->stop, "a signal to stop"))) break;
     close_all(cx, s);
+    if (s->is_stopping) log_plain(EVENT_server_stopped);
     return OK;
 }
 
-/* No core dumps: they would hold keys and texts. As many descriptors as we may have. */
-static void prepare_process(void)
+/* No core dumps: they would hold keys and texts. (A limit of 1 stops those through a pipe too; 0 does not.)
+ * As many descriptors as we may have. */
+static void prepare_process(const struct config *c)
 {
-    struct rlimit none = {0, 0}, files;
-    setrlimit(RLIMIT_CORE, &none);
+    struct rlimit none = {1, 1}, files;
+    if (!c->core_dumps) setrlimit(RLIMIT_CORE, &none);
     if (!getrlimit(RLIMIT_NOFILE, &files) && files.rlim_cur < files.rlim_max) {
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
@@ -214,18 +227,32 @@ static int fail(struct err e)
     return 1;
 }
 
+static int word_at(const char *const *words, struct str word)
+{
+    for (int i = 0; words[i]; i++)
+        if (str_is(word, words[i])) return i;
+    return -1;
+}
+
+static struct err set_up_log(struct arena *a, const struct config *c)
+{
+    static const char *const formats[] = {"text", "json", NULL};
+    int level = word_at(log_level_words, c->log_level), format = word_at(formats, c->log_format);
+    if (level < 0) return errf(a, ERR_INVALID, "--log-level must be debug, info, warning, error or off, not \"%.60s\"", str_z(a, c->log_level));
+    if (format < 0) return errf(a, ERR_INVALID, "--log-format must be text or json, not \"%.60s\"", str_z(a, c->log_format));
+    log_setup((enum log_level)level, format ? LOG_AS_JSON : LOG_AS_TEXT);
+    return OK;
+}
+
 static int serve(struct arena *a, int count, char **arguments)
 {
     struct service s = {.arena = a};
     struct err e = config_read(a, environ, count, arguments, &s.config);
-    if (failed(e)) {
-        fail(e);
-        return 2;
-    }
-    e = config_address(a, s.config.listen, &s.host, &s.port);
+    if (!failed(e)) e = set_up_log(a, &s.config);
+    if (!failed(e)) e = config_address(a, s.config.listen, &s.host, &s.port);
     if (!failed(e)) e = port_is_free(&s);
     if (failed(e)) return fail(e);
-    prepare_process();
+    prepare_process(&s.config);
     e = loop_run(serve_main, &s);
     if (failed(s.outcome)) e = s.outcome;
     return failed(e) ? fail(e) : 0;
@@ -354,6 +381,9 @@ int main(int argc, char **argv)
         code = keyring_command(&arena, argc - 2, argv + 2);
     } else if (!strcmp(command, "settings")) {
         config_print_page(stdout);
+        code = 0;
+    } else if (!strcmp(command, "events")) {
+        log_print_table(stdout);
         code = 0;
     } else if (!strcmp(command, "--version")) {
         puts("agentd " VERSION);

@@ -121,6 +121,34 @@ FLOW(a_setting_out_of_bounds_is_named_and_exit_1)
     }
 }
 
+/* As systemd hands it over with LoadCredential=agentd-master-key:FILE. Without the credential the directory is shut. */
+FLOW(a_systemd_credential_is_the_master_key)
+{
+    const char *credentials = f("%s/credentials", test_dir()), *data = f("%s/data", test_dir()), *log = f("%s/log", test_dir());
+    const char *const make[] = {"/bin/sh", "-c", f("mkdir %s && printf '%%064d' 7 > %s/agentd-master-key", credentials, credentials), 0};
+    CHECK(program_run(make, 0).status == 0);
+    const char *const args[] = {program_path("agentd"), "serve", "--listen", "127.0.0.1:0", "--data", data, 0};
+    const char *const variables[] = {f("CREDENTIALS_DIRECTORY=%s", credentials), 0};
+    for (int i = 0; i < 2; i++) {
+        program_start(&play->own.program, args, variables, log);
+        CHECK(program_line(&play->own.program));
+        program_signal(&play->own.program, SIGTERM);
+        CHECK(program_wait(&play->own.program) == 0);
+    }
+    CHECK(access(f("%s/master.key", data), F_OK) != 0);
+    refused(serves(play, "127.0.0.1:0", data), "master key is missing");
+}
+
+FLOW(the_log_is_written_as_its_settings_say)
+{
+    serve_own(play, "LOG_FORMAT=json");
+    serve_stop(play);
+    CHECK(strstr(serve_log(play), "\"event\":\"server.stopped\""));
+    const char *data = f("%s/data", test_dir());
+    refused(agentd(play, "serve", "--data", data, "--log-level", "loud", (char *)0), "--log-level must be debug");
+    refused(agentd(play, "serve", "--data", data, "--log-format", "prose", (char *)0), "--log-format must be text");
+}
+
 /* ---- keys ---------------------------------------------------------------------------- */
 
 FLOW(keys_are_made_listed_and_revoked_beside_a_running_server)
