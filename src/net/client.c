@@ -33,16 +33,16 @@ enum {
     BEGUN_AT_ONCE_MAX = 32,        /* connecting costs 50 us: more would hold the loop for too long */
 };
 
-/* A socket of curl's. curl 7.88 closes one that did not (or not yet) connect behind our back: neither
- * the close callback nor, before its number is used again, a word that it need not be watched. So each
- * knows the transfer that opened it until it is connected, and whatever is left of these when that
- * transfer connects or ends is closed already. */
+/* A socket of curl's. curl 7.88 closes one that is given up while it connects (its transfer was removed, or
+ * another address was faster) behind our back, without the close callback. So each knows the transfer
+ * that opened it until it is connected, and whatever is left of these when that transfer connects or
+ * ends is closed already. */
 struct sock {
     struct client *client;
     struct transfer *opener; /* null once connected */
     struct sock *next;       /* of the same opener */
     struct watch *watch;     /* null: curl does not wait for it */
-    int fd, wanted;
+    int fd;
 };
 struct turn { /* somebody who waits for a turn to begin */
     struct turn *next;
@@ -121,7 +121,6 @@ static void unwatch(struct sock *sock)
 {
     if (sock->watch) watch_close(sock->watch);
     sock->watch = NULL;
-    sock->wanted = 0;
 }
 
 static watch_fn socket_ready;
@@ -131,7 +130,6 @@ static bool watch(struct sock *sock, int wanted)
     if (!sock->watch) sock->watch = watch_open(sock->client->loop, sock->fd, socket_ready, sock);
     if (!sock->watch) return false;
     watch_want(sock->watch, wanted);
-    sock->wanted = wanted;
     return true;
 }
 
@@ -165,13 +163,11 @@ static bool make_room(struct client *c, int fd)
     return true;
 }
 
-/* One with the same number was closed behind our back; curl believes that we still watch that number. */
 static bool remember(struct transfer *t, int fd)
 {
     struct client *c = t->client;
     struct sock *gone = sock_of(c, fd), *sock = malloc(sizeof *sock);
-    int wanted = gone ? gone->wanted : 0;
-    if (gone) forget(gone);
+    if (gone) forget(gone); /* closed behind our back, or it would have another number */
     if (!sock || !make_room(c, fd)) {
         free(sock);
         return false;
@@ -180,7 +176,7 @@ static bool remember(struct transfer *t, int fd)
     t->opening = c->socks[fd] = sock;
     c->counts.sockets_open++;
     c->opening++;
-    return !wanted || watch(sock, wanted);
+    return true;
 }
 
 static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *to)
@@ -196,7 +192,6 @@ static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_so
         return CURL_SOCKET_BAD;
     }
     if (remember(t, fd)) return fd;
-    if (sock_of(t->client, fd)) forget(sock_of(t->client, fd));
     close(fd);
     fail(t, err(ERR_MEMORY, "there is no memory to watch a connection"));
     return CURL_SOCKET_BAD;

@@ -1,6 +1,7 @@
 #include "net/client.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 #include "stage.h"
 
@@ -137,6 +138,31 @@ static void uses_the_given_address(struct ctx *cx, struct stage *s)
 }
 TEST(it_connects_to_what_the_guard_gave_and_to_nothing_else) { play(uses_the_given_address); }
 
+/* The first address does not answer and then fails; the next one's socket gets the same number, and is
+ * watched although the number was watched before. */
+static void tries_the_next(struct ctx *cx, struct stage *s)
+{
+    struct caller c;
+    struct deaf_side deaf;
+    far_is_deaf_at(&deaf, "127.0.0.2", s->far.port);
+    calls(&c, s);
+    snprintf(c.address.addresses, sizeof c.address.addresses, "127.0.0.2,127.0.0.1");
+    int fd = dup(0); /* the number that the socket will get */
+    close(fd);
+    goes(&c);
+    for (int turns = 0; client_counts(s->client).sockets_open == 0;) far_turn(cx, &turns);
+    for (int i = 0; i < 10; i++) CHECK_OK(wait_turn(cx)); /* watched by now */
+    CHECK(!far_is_called(&s->far));
+    CHECK(shutdown(fd, SHUT_RDWR) == 0); /* of one that is still connecting: it fails */
+    far_accepts(cx, &s->far);
+    CHECK(client_counts(s->client).sockets_open == 1);
+    answers(cx, &s->far, "hi");
+    is_fine(cx, &c, "hi");
+    CHECK(client_counts(s->client).sockets_open == 1);
+    far_is_deaf_no_more(&deaf);
+}
+TEST(an_address_that_fails_late_is_followed_by_the_next) { play(tries_the_next); }
+
 static void names_the_far_side(struct ctx *cx, struct stage *s)
 {
     struct caller c;
@@ -239,9 +265,9 @@ static void reads_pieces(struct ctx *cx, struct stage *s)
     far_accepts(cx, &s->far);
     far_gets(cx, &s->far);
     far_says(cx, &s->far, "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
-    while (!c.has_head) CHECK_OK(wait_turn(cx));
+    for (int turns = 0; !c.has_head;) far_turn(cx, &turns);
     far_says(cx, &s->far, "5\r\ndata:");
-    while (c.body.count < 5) CHECK_OK(wait_turn(cx));
+    for (int turns = 0; c.body.count < 5;) far_turn(cx, &turns);
     far_says(cx, &s->far, "\r\n3\r\n hi\r\n0\r\nTrailer: x\r\n\r\n");
     is_fine(cx, &c, "data: hi");
     CHECK(c.status == 200 && client_counts(s->client).sockets_open == 1);
@@ -283,7 +309,7 @@ static void breaks(struct ctx *cx, struct stage *s)
             far_gets(cx, &s->far);
             int64_t read_before = client_counts(s->client).bytes_read_total;
             far_says(cx, &s->far, rows[i].said);
-            while (rows[i].said[0] && client_counts(s->client).bytes_read_total == read_before && i != 5) CHECK_OK(wait_turn(cx));
+            for (int turns = 0; rows[i].said[0] && client_counts(s->client).bytes_read_total == read_before && i != 5;) far_turn(cx, &turns);
             if (resets && i != 5) far_resets(&s->far);
             else far_hangs_up(&s->far);
             ends(cx, &c);
@@ -309,7 +335,7 @@ static void holds_back(struct ctx *cx, struct stage *s)
     far_accepts(cx, &s->far);
     far_gets(cx, &s->far);
     far_says(cx, &s->far, "HTTP/1.1 200 OK\r\nContent-Length: 50000000\r\n\r\n");
-    while (!c.has_head) CHECK_OK(wait_turn(cx));
+    for (int turns = 0; !c.has_head;) far_turn(cx, &turns);
     size_t said = 0;
     for (int idle = 0; idle < 100;) { /* until the kernel's buffers are full, too */
         size_t n = far_tries_to_say(&s->far, str_n(block, sizeof block));

@@ -18,7 +18,7 @@ static void is_slow_to_connect(struct ctx *cx, struct stage *s)
     c.out.connect_ms = 3000;
     c.out.first_byte_ms = 1;
     goes(&c);
-    while (client_counts(s->client).sockets_open == 0) CHECK_OK(wait_turn(cx));
+    for (int turns = 0; client_counts(s->client).sockets_open == 0;) far_turn(cx, &turns);
     loop_test_advance(cx->loop, 2999);
     CHECK_OK(wait_turn(cx));
     CHECK(!c.is_back);
@@ -62,11 +62,11 @@ static void falls_silent(struct ctx *cx, struct stage *s)
     far_accepts(cx, &s->far);
     far_gets(cx, &s->far);
     far_says(cx, &s->far, "HTTP/1.1 200 OK\r\n\r\n");
-    while (!c.has_head) CHECK_OK(wait_turn(cx));
+    for (int turns = 0; !c.has_head;) far_turn(cx, &turns);
     for (size_t i = 0; i < 3; i++) { /* each byte begins the wait anew */
         loop_test_advance(cx->loop, 6999);
         far_says(cx, &s->far, "x");
-        while (c.body.count <= i) CHECK_OK(wait_turn(cx));
+        for (int turns = 0; c.body.count <= i;) far_turn(cx, &turns);
     }
     loop_test_advance(cx->loop, 6999);
     CHECK_OK(wait_turn(cx));
@@ -87,7 +87,7 @@ static void while_connecting(struct ctx *cx, struct stage *s)
     int descriptors = descriptors_open();
     call_to(&c, s, "http", "127.0.0.1", deaf.port);
     goes(&c);
-    while (client_counts(s->client).sockets_open == 0) CHECK_OK(wait_turn(cx));
+    for (int turns = 0; client_counts(s->client).sockets_open == 0;) far_turn(cx, &turns);
     is_cancelled(cx, &c);
     CHECK(descriptors_open() == descriptors);
     far_is_deaf_no_more(&deaf);
@@ -99,7 +99,7 @@ static void before_it_begins(struct ctx *cx, struct stage *s)
     struct caller c;
     calls(&c, s);
     goes(&c);
-    while (client_counts(s->client).transfers_open == 0) CHECK_OK(wait_turn(cx));
+    for (int turns = 0; client_counts(s->client).transfers_open == 0;) far_turn(cx, &turns);
     is_cancelled(cx, &c);
     calls(&c, s); /* before it has run at all */
     goes(&c);
@@ -117,7 +117,7 @@ static void in_the_queue(struct ctx *cx, struct stage *s)
         calls(&c[i], s);
         goes(&c[i]);
     }
-    while (client_counts(s->client).transfers_open == 0) CHECK_OK(wait_turn(cx));
+    for (int turns = 0; client_counts(s->client).transfers_open == 0;) far_turn(cx, &turns);
     CHECK(client_counts(s->client).transfers_open == 32);
     CHECK(client_counts(s->client).sockets_open == 0);
     for (int i = 0; i < CALLERS; i += 2) scope_cancel(&c[i].scope);
@@ -126,7 +126,7 @@ static void in_the_queue(struct ctx *cx, struct stage *s)
         CHECK(c[i].outcome.code == ERR_CANCELLED);
     }
     for (int i = 1; i < CALLERS; i += 2) { /* the others have their turn, in order */
-        while (client_counts(s->client).transfers_open < 50) CHECK_OK(wait_turn(cx));
+        for (int turns = 0; client_counts(s->client).transfers_open < 50;) far_turn(cx, &turns);
         CHECK(client_counts(s->client).transfers_open == 50 && !c[i].is_back);
     }
     for (int i = 1; i < CALLERS; i += 2) scope_cancel(&c[i].scope);
@@ -141,7 +141,7 @@ static void in_the_handshake(struct ctx *cx, struct stage *s)
     call_to(&c, s, "https", "models.test", s->far.port);
     goes(&c);
     far_accepts(cx, &s->far); /* and says nothing */
-    while (recv(s->far.fd, bytes, sizeof bytes, MSG_PEEK) != sizeof bytes) CHECK_OK(wait_turn(cx)); /* its hello is there */
+    for (int turns = 0; recv(s->far.fd, bytes, sizeof bytes, MSG_PEEK) != sizeof bytes;) far_turn(cx, &turns); /* its hello is there */
     int descriptors = descriptors_open();
     is_cancelled(cx, &c);
     CHECK(descriptors_open() == descriptors - 1);
@@ -171,7 +171,7 @@ static void in_an_event(struct ctx *cx, struct stage *s)
     far_accepts(cx, &s->far);
     far_gets(cx, &s->far);
     far_says(cx, &s->far, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\ndata: {\"half");
-    while (c.body.count < 12) CHECK_OK(wait_turn(cx));
+    for (int turns = 0; c.body.count < 12;) far_turn(cx, &turns);
     int descriptors = descriptors_open();
     far_says(cx, &s->far, " of it"); /* these lie in the kernel and are never read */
     is_cancelled(cx, &c);

@@ -80,6 +80,7 @@ static void parses_once(struct ctx *cx, struct stage *s)
     CHECK(eyes >= 0 && inotify_add_watch(eyes, authority.file, IN_OPEN) >= 0);
     for (int i = 0; i < 3; i++) {
         struct caller c;
+        char events[4096];
         call_to(&c, s, "https", "models.test", s->far.port);
         goes(&c);
         far_accepts(cx, &s->far);
@@ -87,10 +88,9 @@ static void parses_once(struct ctx *cx, struct stage *s)
         answers(cx, &s->far, "hi");
         is_fine(cx, &c, "hi");
         far_hangs_up(&s->far); /* the next one needs a connection of its own */
+        ssize_t count = read(eyes, events, sizeof events); /* each time: equal events that lie unread become one */
+        CHECK(i == 0 ? count == (ssize_t)sizeof(struct inotify_event) : count < 0);
     }
-    char events[4096];
-    ssize_t count = read(eyes, events, sizeof events);
-    CHECK(count == (ssize_t)sizeof(struct inotify_event));
     close(eyes);
 }
 TEST(the_authorities_are_parsed_once_for_all_connections) { play_tls(parses_once); }

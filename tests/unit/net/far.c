@@ -1,4 +1,5 @@
 #include "far.h"
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -12,9 +13,23 @@
 #include "io/wait.h"
 #include "test.h"
 
-static int listen_on(int backlog, int *port)
+void far_turn(struct ctx *cx, int *turns)
 {
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    CHECK(++*turns < FAR_TURNS_MAX);
+    CHECK_OK(wait_turn(cx));
+}
+
+static struct sockaddr_in address_of(const char *address, int port)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((in_port_t)port)};
+    CHECK(inet_aton(address, &at.sin_addr));
+    return at;
+}
+
+/* *port 0 becomes the one that was chosen. */
+static int listen_on(const char *address, int backlog, int *port)
+{
+    struct sockaddr_in at = address_of(address, *port);
     socklen_t size = sizeof at;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     CHECK(fd >= 0);
@@ -27,7 +42,7 @@ static int listen_on(int backlog, int *port)
 void far_listen(struct far *p)
 {
     *p = (struct far){.fd = -1};
-    p->listener = listen_on(511, &p->port);
+    p->listener = listen_on("127.0.0.1", 511, &p->port);
 }
 
 void far_hangs_up(struct far *p)
@@ -55,11 +70,11 @@ void far_close(struct far *p)
 
 void far_accepts(struct ctx *cx, struct far *p)
 {
-    int one = 1;
+    int one = 1, turns = 0;
     CHECK(p->fd < 0);
     while ((p->fd = accept4(p->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) < 0) {
         CHECK(errno == EAGAIN);
-        CHECK_OK(wait_turn(cx));
+        far_turn(cx, &turns);
     }
     setsockopt(p->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 }
@@ -95,12 +110,13 @@ static bool is_whole_request(struct str heard)
 struct str far_gets(struct ctx *cx, struct far *p)
 {
     char bytes[1024];
+    int turns = 0;
     p->heard.count = 0;
     while (!is_whole_request(buf_str(&p->heard))) {
         ssize_t n = take(p, bytes, sizeof bytes);
         CHECK(n != 0);
         if (n > 0) buf_add(&p->heard, bytes, (size_t)n);
-        else CHECK_OK(wait_turn(cx));
+        else far_turn(cx, &turns);
     }
     return buf_str(&p->heard);
 }
@@ -117,10 +133,11 @@ size_t far_tries_to_say(struct far *p, struct str bytes)
 
 void far_says_bytes(struct ctx *cx, struct far *p, struct str bytes)
 {
+    int turns = 0;
     while (bytes.count > 0) {
         size_t n = far_tries_to_say(p, bytes);
         bytes = str_cut(bytes, n, bytes.count);
-        if (bytes.count > 0) CHECK_OK(wait_turn(cx));
+        if (bytes.count > 0) far_turn(cx, &turns);
     }
 }
 
@@ -129,14 +146,17 @@ void far_says(struct ctx *cx, struct far *p, const char *text) { far_says_bytes(
 void far_hears_the_end(struct ctx *cx, struct far *p)
 {
     char bytes[1024];
-    while (take(p, bytes, sizeof bytes) != 0) CHECK_OK(wait_turn(cx));
+    int turns = 0;
+    while (take(p, bytes, sizeof bytes) != 0) far_turn(cx, &turns);
 }
 
-void far_is_deaf(struct deaf_side *p)
+void far_is_deaf(struct deaf_side *p) { far_is_deaf_at(p, "127.0.0.1", 0); }
+
+void far_is_deaf_at(struct deaf_side *p, const char *address, int port)
 {
-    *p = (struct deaf_side){0};
-    p->listener = listen_on(0, &p->port);
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_port = htons((in_port_t)p->port)};
+    *p = (struct deaf_side){.port = port};
+    p->listener = listen_on(address, 0, &p->port);
+    struct sockaddr_in at = address_of(address, p->port);
     for (int i = 0; i < 8; i++) {
         p->callers[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         p->callers_count++;
@@ -209,13 +229,14 @@ void authority_close(struct authority *a)
 bool far_tries_to_greet(struct ctx *cx, struct far *p, struct authority *a)
 {
     p->tls = SSL_new(a->context);
+    int turns = 0;
     CHECK(p->tls && SSL_set_fd(p->tls, p->fd));
     for (;;) {
         int n = SSL_accept(p->tls);
         if (n == 1) return true;
         int why = SSL_get_error(p->tls, n);
         if (why != SSL_ERROR_WANT_READ && why != SSL_ERROR_WANT_WRITE) return false;
-        CHECK_OK(wait_turn(cx));
+        far_turn(cx, &turns);
     }
 }
 

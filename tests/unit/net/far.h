@@ -1,11 +1,16 @@
 /* tests/unit/net/far.h: the far side of a connection, one sentence after the other.
  *
  * It lives in the test's own fiber and never blocks: what must wait takes turns with the fibers of the loop.
- * Every socket is on loopback. A `what` that does not happen fails the test by never ending. */
+ * Every socket is on loopback. What does not happen
+ * within FAR_TURNS_MAX turns fails the test. */
 #pragma once
 #include <openssl/ssl.h>
 #include "base/str.h"
 #include "io/ctx.h"
+
+/* One turn of a wait that begins with turns at 0. */
+enum { FAR_TURNS_MAX = 2000000 };
+void far_turn(struct ctx *, int *turns);
 
 struct far {
     int listener, fd; /* fd: the connection that was accepted last; -1 = none */
@@ -31,7 +36,8 @@ struct deaf_side {
     int listener, port, callers[8];
     int callers_count;
 };
-void far_is_deaf(struct deaf_side *);
+void far_is_deaf(struct deaf_side *); /* on 127.0.0.1, any port */
+void far_is_deaf_at(struct deaf_side *, const char *address, int port);
 void far_is_deaf_no_more(struct deaf_side *);
 
 /* ---- TLS --------------------------------------------------------------------------- */
