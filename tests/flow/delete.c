@@ -455,3 +455,74 @@ FLOW(stop_closes_the_models_lines_of_the_whole_tree_before_it_answers)
     CHECK(model_count(play, "bytes_after_mark") == 0);
     CHECK(model_count(play, "requests") == 2);
 }
+
+FLOW(stopping_works_in_every_state)
+{
+    serve_own(play, "RUNS_MAX=1");
+    struct client *anna = client(play), *ben = client(play);
+    const char *agent = agent_of(anna, "");
+    const char *invoke = f("POST /v1/agents/%s/invoke/async", agent);
+    sends(anna, invoke, says(play, "[[stall]]", "'id':'runs'"));
+    gets_status(anna, 200);
+    model_waits(play, "requests=1&open=1");
+    sends(anna, invoke, says(play, "[[say never]]", "'id':'waits'"));
+    gets_status(anna, 200);
+    sends(ben, "POST /v1/tasks/waits/stop", "");
+    gets_status(ben, 200);
+    has(ben, "status", "'stopped'");
+    has(ben, "is_manually_stopped", "true");
+    sends(ben, "POST /v1/tasks/runs/stop", "");
+    gets_status(ben, 200);
+    has(ben, "status", "'stopped'");
+    CHECK(model_count(play, "open") == 0);
+    sends(anna, invoke, says(play, "[[say mine]]", "'id':'local','run_locally':true"));
+    gets_status(anna, 200);
+    sends(ben, "POST /v1/tasks/local/stop", "");
+    gets_status(ben, 200);
+    has(ben, "status", "'stopped'");
+    sends(ben, "GET /v1/tasks/waits/stream", "");
+    gets_end(ben);
+    CHECK(!strcmp(types_of(ben), "task_created task_finished"));
+    CHECK(model_count(play, "requests") == 1);
+    serve_kill(play);
+    serve_start(play, "RUNS_MAX=1"); /* what was stopped stays stopped */
+    static const char *const ids[] = {"waits", "runs", "local"};
+    for (int i = 0; i < 3; i++) {
+        looks_at(ben, ids[i]);
+        has(ben, "status", "'stopped'");
+    }
+    CHECK(model_count(play, "requests") == 1);
+}
+
+/* With next to no patience some of the many are told 503; each of them finishes by itself all the same. */
+FLOW(a_delete_that_takes_too_long_is_503_and_finishes_by_itself)
+{
+    enum { MANY = 100 };
+    serve_own(play, "REST_WAIT_MS=1");
+    struct client *anna = client(play), *many[MANY];
+    const char *agent = agent_of(anna, "");
+    int late = 0;
+    for (int i = 0; i < MANY; i++) {
+        many[i] = client(play);
+        sends(many[i], f("POST /v1/agents/%s/invoke/async", agent), says(play, "[[say one]][[stall]]", f("'id':'m%d'", i)));
+    }
+    for (int i = 0; i < MANY; i++) gets_status(many[i], 200);
+    model_waits(play, f("requests=%d&open=%d", MANY, MANY));
+    for (int i = 0; i < MANY; i++) sends(many[i], f("DELETE /v1/tasks/m%d", i), "");
+    for (int i = 0; i < MANY; i++) {
+        int status = status_of(many[i]);
+        CHECK(status == 204 || status == 503);
+        if (status == 503) late++;
+        CHECK(status == 204 || header_of(many[i], "retry-after"));
+    }
+    CHECK(late > 0);
+    model_waits(play, "open=0");
+    for (int i = 0; i < MANY; i++) {
+        do sends(anna, f("DELETE /v1/tasks/m%d", i), "");
+        while (status_of(anna) == 503 || anna->status == 204);
+        gets_status(anna, 404);
+    }
+    sends(anna, "GET /v1/tasks", "");
+    gets_status(anna, 200);
+    has(anna, "total", "0");
+}

@@ -321,11 +321,65 @@ FLOW(a_known_provider_without_a_translator_is_422_at_save)
     has(anna, "model_provider", "'open_router'");
 }
 
-FLOW(reasoning_effort_and_temperature_reach_the_model)
+FLOW(effort_and_temperature_reach_the_models_that_know_them)
 {
     struct client *anna = client(play);
-    const char *agent = agent_of(anna, "'llm_reasoning_effort':'high','llm_settings':[{'type':'before','temperature':0.25}]");
+    const char *agent = agent_of(anna, "'model_name':'gpt-4.1','llm_settings':[{'type':'before','temperature':0.25}]");
     sends(anna, f("POST /v1/agents/%s/invoke", agent), says(play, "[[say ok]]", ""));
     gets_status(anna, 200);
-    CHECK(json_bool(json_get(json_get(model_heard(play), "body"), "stream")));
+    struct json body = json_get(model_heard(play), "body");
+    CHECK(json_bool(json_get(body, "stream")) && json_bool(at_json(body, "stream_options.include_usage")));
+    CHECK(!strcmp(json_z(json_get(body, "temperature")), "0.25"));
+    CHECK(!json_is_there(json_get(body, "reasoning_effort"))); /* this one would answer 400 */
+    sends(anna, f("POST /v1/agents/%s/invoke", agent), says(play, "[[say ok]]", "'llm_model_name':'o4-mini','llm_reasoning_effort':'high'"));
+    gets_status(anna, 200);
+    body = json_get(model_heard(play), "body");
+    CHECK(!strcmp(json_z(json_get(body, "reasoning_effort")), "\"high\""));
+}
+
+FLOW(a_list_of_tool_calls_has_an_end)
+{
+    serve_own(play, "CALLS_MAX=2");
+    ends_as(play, "[[call a {}]][[call b {}]][[call c {}]]", "error", "OpenAI");
+}
+
+FLOW(an_answer_has_a_longest_length)
+{
+    serve_own(play, "ANSWER_BYTES_MAX=2000");
+    struct client *anna = client(play);
+    asked(anna, "[[flood 100000]]");
+    has(anna, "status", "'failed'");
+    CHECK(*text_at(anna, "result"));
+    CHECK(model_count(play, "open") == 0);
+}
+
+FLOW(a_long_thread_is_shown_from_its_newest_turns)
+{
+    serve_own(play, "HISTORY_BYTES_MAX=3000");
+    struct client *anna = client(play);
+    const char *agent = agent_of(anna, "");
+    char filler[900];
+    memset(filler, 'x', sizeof filler - 1);
+    filler[sizeof filler - 1] = 0;
+    for (int i = 0; i < 6; i++) {
+        sends(anna, f("POST /v1/agents/%s/invoke", agent), says(play, f("[[say number%d]] %s", i, filler), "'id':'growing'"));
+        gets_status(anna, 200);
+        has(anna, "status", "'completed'");
+    }
+    const char *heard = json_z(model_heard(play));
+    CHECK(strstr(heard, "number5") && strstr(heard, "number4") && !strstr(heard, "number0"));
+    /* One message that is too long by itself fails alone. */
+    char longer[4000];
+    memset(longer, 'y', sizeof longer - 1);
+    longer[sizeof longer - 1] = 0;
+    sends(anna, f("POST /v1/agents/%s/invoke", agent), says(play, f("[[say never]] %s", longer), "'id':'growing'"));
+    gets_status(anna, 200);
+    has(anna, "status", "'failed'");
+    CHECK(model_count(play, "requests") == 6);
+    sends(anna, f("POST /v1/agents/%s/invoke", agent), says(play, "[[say fine]]", "'id':'growing'"));
+    gets_status(anna, 200);
+    has(anna, "result", "'fine'");
+    sends(anna, "GET /v1/tasks/growing/thread", "");
+    gets_status(anna, 200);
+    CHECK(count_at(anna, "") >= 15);
 }

@@ -119,8 +119,9 @@ static void set_variables(struct served *server, const char *settings)
     const char **variables = server->variables;
     variables[count++] = f("OPENAI_BASE_URL=http://%s/v1", model_address());
     variables[count++] = "OPENAI_API_KEY=operator-secret-key";
-    static const char *const without[] = {"http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"};
-    for (size_t i = 0; i < sizeof without / sizeof without[0]; i++) variables[count++] = without[i];
+    /* A proxy of the environment would go round the guard: whoever believed it would reach nothing here. */
+    static const char *const proxies[] = {"http_proxy=http://127.0.0.1:1", "HTTP_PROXY=http://127.0.0.1:1", "ALL_PROXY=http://127.0.0.1:1"};
+    for (size_t i = 0; i < sizeof proxies / sizeof proxies[0]; i++) variables[count++] = proxies[i];
     count = add_settings(variables, count, settings);
     variables[count] = 0;
 }

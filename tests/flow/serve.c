@@ -65,6 +65,30 @@ FLOW(a_newer_database_is_one_sentence_and_exit_1_and_unchanged)
     CHECK(!strcmp(program_run(sum, 0).out, before));
 }
 
+/* Nothing of the three is made anew beside the others: that would be the end of every text. */
+FLOW(a_part_of_the_installation_that_is_missing_is_told)
+{
+    serve_own(play, "");
+    struct client *anna = client(play);
+    agent_of(anna, "'name':'Kept'");
+    serve_stop(play);
+    static const char *const tricks[][2] = {
+        {"rm keyring", "keyring accept"}, {"rm master.key", "master.key"}, {"rm agentd.db*", "keyring accept"},
+        {"tr 0-9a-f 1-9a-f0 <master.key >other && mv other master.key", "master key"}, {"truncate -s 100 keyring", "keyring"},
+    };
+    for (size_t i = 0; i < sizeof tricks / sizeof tricks[0]; i++) {
+        const char *copy = f("%s/copy%zu", test_dir(), i);
+        copy_directory(play->own.data, copy);
+        const char *const trick[] = {"/bin/sh", "-c", f("cd %s && %s", copy, tricks[i][0]), 0};
+        CHECK(program_run(trick, 0).status == 0);
+        refused(serves(play, "127.0.0.1:0", copy), tricks[i][1]);
+    }
+    serve_start(play, "");
+    sends(anna, "GET /v1/agents", "");
+    gets_status(anna, 200);
+    has(anna, "items[0].name", "'Kept'");
+}
+
 FLOW(a_bad_address_or_setting_is_told)
 {
     const char *data = f("%s/data", test_dir());

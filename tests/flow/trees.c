@@ -273,3 +273,39 @@ FLOW(a_sub_task_may_be_continued_like_another_task)
     gets_status(anna, 200);
     CHECK(count_at(anna, "") == 4);
 }
+
+FLOW(sub_tasks_beyond_the_bound_are_refused_to_the_model)
+{
+    serve_own(play, "SUB_TASKS_MAX=1");
+    struct client *anna = client(play);
+    const char *helper = agent_of(anna, "'name':'Helper'"), *manager = agent_of(anna, "");
+    attaches(anna, manager, helper);
+    sends(anna, f("POST /v1/agents/%s/invoke/stream", manager),
+          says(play, "[[call Helper {\"query\":\"[[say one]]\"}]][[then]][[call Helper {\"query\":\"[[say two]]\"}]][[then]][[say enough]]", "'id':'few'"));
+    CHECK(!strcmp(json_z(json_get(gets_event(anna, "tool_call_result")->data, "is_error")), "false"));
+    CHECK(!strcmp(json_z(json_get(gets_event(anna, "tool_call_result")->data, "is_error")), "true"));
+    gets_end(anna);
+    CHECK(!strcmp(said(anna, 0), "enough"));
+    looks_at(anna, "few");
+    CHECK(count_at(anna, "sub_executions") == 1);
+}
+
+FLOW(stopping_a_sub_task_is_an_error_of_its_parents_call)
+{
+    struct client *anna = client(play), *ben = client(play);
+    const char *helper = agent_of(anna, "'name':'Helper'"), *manager = agent_of(anna, "");
+    attaches(anna, manager, helper);
+    sends(anna, f("POST /v1/agents/%s/invoke/stream", manager),
+          says(play, f("[[call Helper {\"query\":\"[[tag %s]][[say half]][[stall]]\"}]][[then]][[say I go on.]]", play->tag), "'id':'boss'"));
+    const char *sub = str_z(test_arena(), json_text(json_get(gets_event(anna, "sub_agent_trigger")->data, "task_id")));
+    model_waits(play, "requests=2&open=1");
+    sends(ben, f("POST /v1/tasks/%s/stop", sub), "");
+    gets_status(ben, 200);
+    has(ben, "status", "'stopped'");
+    CHECK(!strcmp(json_z(json_get(gets_event(anna, "tool_call_result")->data, "is_error")), "true"));
+    gets_end(anna);
+    CHECK(!strcmp(said(anna, 0), "I go on."));
+    looks_at(ben, "boss");
+    has(ben, "status", "'completed'");
+    has_text(ben, "finished_sub_executions[0]", sub);
+}
