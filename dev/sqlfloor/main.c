@@ -3,8 +3,10 @@
  * SQLite alone, one thread, writes the rows of a task's life into agentd's own
  * schema (read from the migrations, so with its indexes and triggers), in
  * groups of a given size with one commit each: what agentd's writer would cost
- * if there were nothing around it. How many entries a task has and how long
- * they are is told by the caller, who counted them in agentd's database. */
+ * if there were nothing around it. A task that runs writes, in two commits: its key's slot
+ * is taken, the task, its turn, the entries CREATED and UPDATED; then the entries SAID and
+ * FINISHED, and how task and turn ended. How long the sealed ones are
+ * is told by the caller, who looked into agentd's database. */
 #include <fcntl.h>
 #include <sqlite3.h>
 #include <stdbool.h>
@@ -20,38 +22,42 @@
 static const char usage[] =
 "sqlfloor: raw SQLite doing the rows of a task; prints one JSON object\n"
 "  sqlfloor --dir DIR [--what life|create|delete|sync] [--tasks N] [--group N] [--fill N]\n"
-"           [--before N] [--after N] [--entry-bytes N] [--request-bytes N] [--pages N] MIGRATION...\n"
-"  life     create (1 commit), end (1 commit)     create   the first commit alone\n"
+"           [--said-bytes N] [--request-bytes N] [--pages N] MIGRATION...\n"
+"  life     a task that begins (1 commit), and ends (1 commit)\n"
+"  create   a task that waits for somebody (1 commit)\n"
 "  delete   tasks made before: rows (1 commit), key slots (1 sync)\n"
 "  sync     no rows: 4 KB written and synced, what one sync takes here\n"
 "  --group  tasks in one commit                   --fill   tasks that are there before\n"
-"  --before, --after   entries written by the first and by the second commit\n"
+"  --said-bytes, --request-bytes   how long what was said and asked is, sealed\n"
 "  --pages  pages of the log before a checkpoint\n";
 
 static struct {
     const char *dir, *what;
-    long tasks, group, fill, before, after, entry_bytes, request_bytes, pages;
+    long tasks, group, fill, said_bytes, request_bytes, pages;
     const char *migrations[64];
     int migrations_count;
-} want = {.what = "life", .tasks = 2000, .group = 1, .before = 2, .after = 2, .entry_bytes = 200,
-          .request_bytes = 400, .pages = 1000};
+} want = {.what = "life", .tasks = 2000, .group = 1, .said_bytes = 120, .request_bytes = 400,
+          .pages = 1000};
 
 enum statement {
-    BEGIN, COMMIT, ADD_TASK, ADD_TURN, ADD_ENTRY, TAKE_SLOT, END_TASK, END_TURN, DROP_TASK, ERASE_SLOT, FREE_SLOTS, STATEMENTS
+    BEGIN, COMMIT, ADD_TASK, ADD_TURN, ADD_ENTRY, ADD_SLOT, TAKE_SLOT, END_TASK, END_TURN, DROP_TASK, ERASE_SLOT, FREE_SLOTS, STATEMENTS
 };
 
 static const char *const sql[STATEMENTS] = {
     [BEGIN] = "BEGIN IMMEDIATE",
     [COMMIT] = "COMMIT",
-    [ADD_TASK] = "INSERT INTO task (n, org, id, is_named, agent_id, owner, root, depth, run, slot, status, turn, turns, source,"
-                 " created_at, updated_at, sealed) VALUES (?1, 1, ?2, 0, ?3, 1, ?1, 0, 1, ?1, 0, 1, 1, 'api', ?4, ?4, ?5)",
-    [ADD_TURN] = "INSERT INTO turn (task, number, org, agent_id, version, status, created_at, request)"
-                 " VALUES (?1, 1, 1, ?2, '1', 0, ?3, ?4)",
-    [ADD_ENTRY] = "INSERT INTO entry (root, task, n, org, turn, run, kind, at, body) VALUES (?1, ?1, ?2, 1, 1, 1, 1, ?3, ?4)",
-    [TAKE_SLOT] = "DELETE FROM slot WHERE n = ?1",
-    [END_TASK] = "UPDATE task SET status = 4, updated_at = ?2, prompt_tokens = 31, completion_tokens = 16 WHERE n = ?1",
-    [END_TURN] = "UPDATE turn SET status = 4, started_at = ?2, finished_at = ?2, prompt_tokens = 31, completion_tokens = 16,"
-                 " answer = ?3 WHERE task = ?1 AND number = 1",
+    [ADD_TASK] = "INSERT INTO task (n, org, id, is_named, agent_id, owner, root, depth, run, slot, status, is_outside, turn, turns,"
+                 " source, created_at, updated_at) SELECT ?1, 1, ?2, 0, ?3, 1, ?1, 1, 1, ?1, ?4, ?5, 1, 1, 'api', ?6, ?6"
+                 " WHERE EXISTS (SELECT 1 FROM agent WHERE n = 1 AND org = 1 AND deleting = 0)",
+    [ADD_TURN] = "INSERT INTO turn (task, number, org, agent_id, version, status, created_at, started_at, request)"
+                 " VALUES (?1, 1, 1, ?2, '1', ?3, ?4, ?5, ?6)",
+    [ADD_ENTRY] = "INSERT INTO entry (root, task, n, org, turn, run, kind, at, body) VALUES (?1, ?1, ?2, 1, 1, 1, ?3, ?4, ?5)",
+    [ADD_SLOT] = "INSERT INTO slot (n, state) VALUES (?1, 0)",
+    [TAKE_SLOT] = "DELETE FROM slot WHERE n = ?1 AND state = 0",
+    [END_TASK] = "UPDATE task SET status = 5, updated_at = ?2, prompt_tokens = 31, completion_tokens = 16"
+                 " WHERE n = ?1 AND org = 1 AND run = 1 AND deleting = 0",
+    [END_TURN] = "UPDATE turn SET status = 5, finished_at = ?2, prompt_tokens = 31, completion_tokens = 16, answer = ?3"
+                 " WHERE task = ?1 AND number = 1 AND org = 1",
     [DROP_TASK] = "DELETE FROM task WHERE n = ?1",
     [ERASE_SLOT] = "INSERT INTO slot (n, state) VALUES (?1, 1)",
     [FREE_SLOTS] = "UPDATE slot SET state = 0 WHERE state = 1",
@@ -102,49 +108,70 @@ static void bind_noise(enum statement which, int at, long len, int64_t seed)
     sqlite3_bind_blob(statements[which], at, noise + (size_t)seed * 97 % room, (int)len, SQLITE_STATIC);
 }
 
-static void add_entries(int64_t task, long count)
+enum kind { CREATED, UPDATED, SAID, FINISHED }; /* the numbers do not matter */
+
+static void add_entry(int64_t task, enum kind kind)
 {
-    for (long i = 0; i < count; i++) {
-        bind_num(ADD_ENTRY, 1, task);
-        bind_num(ADD_ENTRY, 2, ++entry_number);
-        bind_num(ADD_ENTRY, 3, clock_us());
-        bind_noise(ADD_ENTRY, 4, want.entry_bytes, entry_number);
-        run(ADD_ENTRY);
-    }
+    bind_num(ADD_ENTRY, 1, task);
+    bind_num(ADD_ENTRY, 2, ++entry_number);
+    bind_num(ADD_ENTRY, 3, kind);
+    bind_num(ADD_ENTRY, 4, clock_us());
+    if (kind == SAID) bind_noise(ADD_ENTRY, 5, want.said_bytes, entry_number);
+    else sqlite3_bind_null(statements[ADD_ENTRY], 5);
+    run(ADD_ENTRY);
 }
 
-static void create(int64_t task)
+static void add_slot(int64_t task)
+{
+    bind_num(ADD_SLOT, 1, task);
+    run(ADD_SLOT);
+}
+
+static void create(int64_t task, bool begins)
 {
     char id[40];
     uint64_t mixed = (uint64_t)task * 0x9e3779b97f4a7c15u;
     snprintf(id, sizeof id, "%08x-%04x-4%03x-8%03x-%012llx", (unsigned)(mixed >> 32), (unsigned)(mixed >> 16 & 0xffff),
              (unsigned)(mixed & 0xfff), (unsigned)(task & 0xfff), (unsigned long long)(mixed ^ (uint64_t)task) & 0xffffffffffffu);
+    bind_num(TAKE_SLOT, 1, task);
+    run(TAKE_SLOT);
     bind_num(ADD_TASK, 1, task);
     sqlite3_bind_text(statements[ADD_TASK], 2, id, -1, SQLITE_STATIC);
     sqlite3_bind_text(statements[ADD_TASK], 3, agent_id, -1, SQLITE_STATIC);
-    bind_num(ADD_TASK, 4, clock_us());
-    bind_noise(ADD_TASK, 5, 60, task);
+    bind_num(ADD_TASK, 4, begins);
+    bind_num(ADD_TASK, 5, !begins);
+    bind_num(ADD_TASK, 6, clock_us());
     run(ADD_TASK);
     bind_num(ADD_TURN, 1, task);
     sqlite3_bind_text(statements[ADD_TURN], 2, agent_id, -1, SQLITE_STATIC);
-    bind_num(ADD_TURN, 3, clock_us());
-    bind_noise(ADD_TURN, 4, want.request_bytes, task);
+    bind_num(ADD_TURN, 3, begins);
+    bind_num(ADD_TURN, 4, clock_us());
+    if (begins) bind_num(ADD_TURN, 5, clock_us());
+    else sqlite3_bind_null(statements[ADD_TURN], 5);
+    bind_noise(ADD_TURN, 6, want.request_bytes, task);
     run(ADD_TURN);
-    bind_num(TAKE_SLOT, 1, task);
-    run(TAKE_SLOT);
-    add_entries(task, want.before);
+}
+
+static void hold(int64_t task) { create(task, false); }
+
+static void begin(int64_t task)
+{
+    create(task, true);
+    add_entry(task, CREATED);
+    add_entry(task, UPDATED);
 }
 
 static void finish(int64_t task)
 {
-    add_entries(task, want.after);
     bind_num(END_TASK, 1, task);
     bind_num(END_TASK, 2, clock_us());
     run(END_TASK);
+    add_entry(task, SAID);
     bind_num(END_TURN, 1, task);
     bind_num(END_TURN, 2, clock_us());
     bind_num(END_TURN, 3, entry_number);
     run(END_TURN);
+    add_entry(task, FINISHED);
 }
 
 static void drop(int64_t task)
@@ -196,20 +223,25 @@ static void open_database(void)
                           "PRAGMA secure_delete=ON; PRAGMA foreign_keys=ON", NULL, NULL, NULL) == SQLITE_OK, "pragma");
     must(sqlite3_exec(db, pragma, NULL, NULL, NULL) == SQLITE_OK, pragma);
     for (int i = 0; i < want.migrations_count; i++) run_file(want.migrations[i]);
-    must(sqlite3_exec(db, "INSERT INTO organization (n, id, name, created_at) VALUES (1, 'o', 'o', 1)", NULL, NULL, NULL) ==
-             SQLITE_OK, "organization");
+    must(sqlite3_exec(db, "INSERT INTO organization (n, id, name, created_at) VALUES (1, 'o', 'o', 1);"
+                          "INSERT INTO agent (n, org, id, unique_name, slot, status, version, created_at, updated_at, draft)"
+                          " VALUES (1, 1, 'a', 'a', 0, 0, 1, 1, 1, x'00')", NULL, NULL, NULL) == SQLITE_OK, "owners");
     for (int i = 0; i < STATEMENTS; i++)
         must(sqlite3_prepare_v3(db, sql[i], -1, SQLITE_PREPARE_PERSISTENT, &statements[i], NULL) == SQLITE_OK, sql[i]);
     for (size_t i = 0; i < sizeof noise; i++) noise[i] = (unsigned char)(i * 2654435761u >> 13);
 }
 
-static void fill(long count)
+/* In pieces, so that no commit is much longer than agentd's. */
+static void in_pieces(void (*each)(int64_t), int64_t first, int64_t count)
 {
-    for (long at = 0; at < count; at += 1000) {
-        long piece = count - at < 1000 ? count - at : 1000;
-        group(create, at + 1, piece);
-        group(finish, at + 1, piece);
-    }
+    for (int64_t at = 0; at < count; at += 1000) group(each, first + at, count - at < 1000 ? count - at : 1000);
+}
+
+/* Tasks that are over. */
+static void fill(int64_t first, int64_t count)
+{
+    in_pieces(begin, first, count);
+    in_pieces(finish, first, count);
 }
 
 static int by_size(const void *a, const void *b)
@@ -240,9 +272,8 @@ static int measure_syncs(void)
 static bool option(const char *name, const char *value)
 {
     struct { const char *name; long *number; } numbers[] = {
-        {"--tasks", &want.tasks}, {"--group", &want.group}, {"--fill", &want.fill}, {"--before", &want.before},
-        {"--after", &want.after}, {"--entry-bytes", &want.entry_bytes}, {"--request-bytes", &want.request_bytes},
-        {"--pages", &want.pages}};
+        {"--tasks", &want.tasks}, {"--group", &want.group}, {"--fill", &want.fill}, {"--said-bytes", &want.said_bytes},
+        {"--request-bytes", &want.request_bytes}, {"--pages", &want.pages}};
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
         if (strcmp(name, numbers[i].name) != 0) continue;
         *numbers[i].number = atol(value);
@@ -261,19 +292,21 @@ int main(int argc, char **argv)
         else if (argv[i][0] != '-' && want.migrations_count < 64) want.migrations[want.migrations_count++] = argv[i];
         else want.dir = NULL, i = argc;
     }
-    if (!want.dir || want.group < 1 || want.entry_bytes > 60000 || want.request_bytes > 60000) {
+    if (!want.dir || want.group < 1 || want.said_bytes > 60000 || want.request_bytes > 60000) {
         fputs(usage, stderr);
         return 2;
     }
     if (strcmp(want.what, "sync") == 0) return measure_syncs();
     bool deletes = strcmp(want.what, "delete") == 0, lives = strcmp(want.what, "life") == 0;
     open_database();
-    fill(want.fill + (deletes ? want.tasks : 0));
+    in_pieces(add_slot, 1, want.fill + want.tasks); /* agentd keeps a pool of filled ones */
+    fill(1, want.fill);
+    if (deletes) in_pieces(hold, want.fill + 1, want.tasks);
 
     int64_t began_us = clock_us(), began_cpu = cpu_us(), next = want.fill + 1, commits = 0;
     for (long left = want.tasks; left > 0; left -= want.group) {
         long piece = left < want.group ? left : want.group;
-        group(deletes ? drop : create, next, piece);
+        group(deletes ? drop : lives ? begin : hold, next, piece);
         if (lives) group(finish, next, piece);
         next += piece;
         commits += lives ? 2 : 1;
