@@ -521,12 +521,49 @@ static void put_value(struct buf *b, const struct field *f, const void *at, unsi
     }
 }
 
+/* What a row need not keep, because shape_load finds it in the defaults: exactly that, null and empty are two. */
+static bool is_default(const struct field *f, const void *at);
+
+static bool is_all_default(const struct shape *shape, const void *from)
+{
+    for (int i = 0; i < shape->fields_count; i++) {
+        const struct field *f = &shape->fields[i];
+        if (!(f->flags & UNSTORED) && !is_default(f, (const char *)from + f->at)) return false;
+    }
+    return true;
+}
+
+static bool is_default(const struct field *f, const void *at)
+{
+    union {
+        struct str text;
+        int64_t number;
+        double real;
+        int index;
+        bool is_true;
+    } normal;
+    if (f->kind == FIELD_CUSTOM) return false;
+    if (f->kind == FIELD_SHAPE) return f->flags & NULLABLE ? !f->normal && !*(const bool *)at : is_all_default(f->inner, at);
+    default_row(NULL, f, NULL, &normal);
+    switch (f->kind) {
+    case FIELD_BOOL: return *(const bool *)at == normal.is_true;
+    case FIELD_INT:
+    case FIELD_TIME: return *(const int64_t *)at == normal.number;
+    case FIELD_NUMBER: return memcmp(at, &normal.real, sizeof normal.real) == 0;
+    case FIELD_ENUM: return *(const int *)at == normal.index;
+    default: break;
+    }
+    const struct str *text = at;
+    return !text->at == !normal.text.at && str_eq(*text, normal.text);
+}
+
 static void put_shape(struct buf *b, const struct shape *shape, const void *from, unsigned left_out)
 {
     buf_add(b, "{", 1);
     for (int i = 0; i < shape->fields_count; i++) {
         const struct field *f = &shape->fields[i];
         if (f->flags & left_out) continue;
+        if (left_out & UNSTORED && is_default(f, (const char *)from + f->at)) continue;
         json_put_key(b, f->name);
         put_value(b, f, (const char *)from + f->at, left_out);
     }

@@ -83,7 +83,8 @@ void shape_read(struct arena *, const struct shape *, enum shape_mode, struct js
                 struct given *, struct faults *);
 /* A JSON object of every field that is not HIDDEN, in table order. */
 void shape_write(struct buf *, const struct shape *, const void *);
-/* The same for a row: what is UNSTORED is left out, what is HIDDEN is in. */
+/* The same for a row: what is UNSTORED is left out, what is HIDDEN is in. What equals its default is left out too, so a
+ * default is part of what was stored: one that changes needs a migration that writes the old one out. */
 void shape_store(struct buf *, const struct shape *, const void *);
 /* Back again into `out`, which must hold defaults: what is not in the text stays. ERR_IO: not what was stored. */
 struct err shape_load(struct arena *, const struct shape *, struct str stored, void *out) MUST_CHECK;

@@ -467,6 +467,21 @@ TEST(what_was_stored_loads_as_the_same)
     CHECK(again.title.count == 3 && again.spare.is_there);
 }
 
+TEST(what_equals_its_default_is_not_stored)
+{
+    shape_defaults(test_arena(), &shape, &thing);
+    struct str nothing = stored(&thing);
+    CHECK(!memmem(nothing.at, nothing.count, "\"count\"", 7) && !memmem(nothing.at, nothing.count, "\"part\"", 6));
+    thing.count = 21, thing.part.name = S("p"), thing.spare.is_there = true, thing.title = S("");
+    struct str some = stored(&thing);
+    CHECK(memmem(some.at, some.count, "\"count\":21", 10) && memmem(some.at, some.count, "\"title\":\"\"", 10));
+    CHECK(memmem(some.at, some.count, "\"part\":{\"name\":\"p\"}", 19) && memmem(some.at, some.count, "\"spare\":{", 9));
+    struct thing again;
+    shape_defaults(test_arena(), &shape, &again);
+    CHECK_OK(shape_load(test_arena(), &shape, some, &again));
+    CHECK(again.count == 21 && str_is(again.part.name, "p") && again.spare.is_there && again.title.at && !again.title.count);
+}
+
 TEST(nulls_are_stored_as_nulls_and_old_rows_may_lack_keys)
 {
     shape_defaults(test_arena(), &shape, &thing);
