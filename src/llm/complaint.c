@@ -58,9 +58,10 @@ static void hide(struct page *p, size_t from, size_t count)
 static void hide_shared(struct page *p, struct str secret)
 {
     size_t n = secret.count < SHARED_BYTES ? secret.count : SHARED_BYTES;
+    const char *end = p->text + p->count, *hit;
     for (size_t from = 0; from + n <= secret.count; from++)
-        for (size_t at = 0; at + n <= p->count; at++)
-            if (p->text[at] == secret.at[from] && memcmp(p->text + at, secret.at + from, n) == 0) hide(p, at, n);
+        for (const char *at = p->text; (hit = memmem(at, (size_t)(end - at), secret.at + from, n)); at = hit + 1)
+            hide(p, (size_t)(hit - p->text), n);
 }
 
 static bool is_between_words(char c) { return c == ' ' || (c && strchr("\"'`<>()[]{},;:=&?", c)); }
