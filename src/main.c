@@ -250,6 +250,7 @@ static int serve(struct arena *a, int count, char **arguments)
     struct err e = config_read(a, environ, count, arguments, &s.config);
     if (!failed(e)) e = set_up_log(a, &s.config);
     if (!failed(e)) e = config_address(a, s.config.listen, &s.host, &s.port);
+    if (!failed(e) && str_is(s.host, "localhost")) s.host = S("127.0.0.1");
     if (!failed(e)) e = port_is_free(&s);
     if (failed(e)) return fail(e);
     prepare_process(&s.config);
@@ -318,8 +319,7 @@ static struct err key_list(struct ctx *cx, struct store *store)
 
 static int wrong_usage(void)
 {
-    fputs(usage, stderr);
-    config_print_help(stderr);
+    fprintf(stderr, "%.*s\nagentd --help names the options of serve.\n", (int)(strstr(usage, "\n\n") - usage), usage);
     return 2;
 }
 
@@ -331,6 +331,14 @@ static struct err command_settings(struct arena *a, struct str data, struct stor
     if (data.at) config->data = data;
     *out = store_settings(config);
     return OK;
+}
+
+/* A mistyped directory is not made by looking into it. */
+static struct err must_have_database(struct arena *a, struct str data)
+{
+    char *directory = str_z(a, data);
+    if (access(str_z(a, strf(a, "%s/agentd.db", directory)), F_OK) == 0) return OK;
+    return errf(a, ERR_NOT_FOUND, "%s holds no database of agentd", directory);
 }
 
 static int key_command(struct arena *a, int count, char **arguments)
@@ -347,12 +355,14 @@ static int key_command(struct arena *a, int count, char **arguments)
     if (!is_create && !is_list && !is_revoke) return wrong_usage();
     if (is_create && !org.count) return fail(err(ERR_INVALID, "key create needs --org NAME"));
     struct err e = command_settings(a, data, &settings);
+    if (!failed(e) && !is_create) e = must_have_database(a, settings.directory);
     if (!failed(e)) e = store_open_rows(&cx, &settings, &store);
     if (failed(e)) return fail(e);
     if (is_create) e = key_create(&cx, store, org, label);
     else if (is_list) e = key_list(&cx, store);
     else e = store_key_revoke(&cx, store, str(arguments[1]));
     store_close(&cx, store);
+    if (!failed(e) && fflush(stdout)) e = err(ERR_IO, "the answer could not be written; key list shows what there is");
     return failed(e) ? fail(e) : 0;
 }
 

@@ -85,6 +85,8 @@ void slice_ends(struct loop *loop, const char *what)
     if (slice_us > SLICE_MS_MAX * 1000) note_slow(loop, what, slice_us);
 }
 
+void loop_pardon(struct loop *loop) { loop->slice_begun_us = clock_mono_us(); }
+
 int64_t loop_slow_slices(const struct loop *loop) { return loop->slow_slices; }
 
 void strand_ready(struct loop *loop, struct strand *strand)

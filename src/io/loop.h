@@ -51,6 +51,8 @@ void watch_close(struct watch *);              /* before the descriptor is close
 struct err loop_on_signal(struct loop *, int signal, loop_fn *fn, void *arg) MUST_CHECK;
 
 void loop_test_advance(struct loop *, int64_t ms); /* with a frozen clock: move it, fire what is due */
+/* What this slice did so far was meant to take its time (a start, before anybody is served): it is not called slow. */
+void loop_pardon(struct loop *);
 int64_t loop_slow_slices(const struct loop *);
 
 /* For the debug page: every parked fiber, what it waits for and since when (monotonic). */

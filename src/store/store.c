@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include "base/id.h"
 #include "base/log.h"
+#include "io/loop.h"
 #include "io/scope.h"
 #include "store/cells.h"
 #include "store/disk.h"
@@ -395,6 +396,7 @@ static struct err open_all(struct ctx *cx, struct opened *o, const struct store_
     if (failed(e)) db_rollback(o->store.db);
     TRY(e);
     TRY(db_start(cx, o->store.db));
+    if (cx->loop) loop_pardon(cx->loop); /* nobody is served yet */
     TRY(ready_keyring(cx, o, s, next));
     return start_keeper(cx, o);
 }

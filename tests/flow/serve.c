@@ -201,6 +201,14 @@ FLOW(keys_are_made_listed_and_revoked_beside_a_running_server)
     CHECK(files_with(play->own.data, play->key, 0) == 0); /* only its hash is stored */
 }
 
+FLOW(looking_for_keys_makes_no_directory)
+{
+    const char *data = f("%s/mistyped", test_dir());
+    refused(agentd(play, "key", "list", "--data", data, (char *)0), "holds no database");
+    refused(agentd(play, "key", "revoke", "some-key", "--data", data, (char *)0), "holds no database");
+    CHECK(access(data, F_OK) != 0);
+}
+
 FLOW(keys_can_be_made_before_the_first_start)
 {
     const char *data = f("%s/data", test_dir());
