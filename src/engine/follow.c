@@ -18,7 +18,8 @@ struct follower {
     struct task *task;          /* the row; then the turn as it was last shown */
     struct secret secret;
     int64_t only_turn;          /* 0: all */
-    int64_t own_turn;           /* of the last own entry */
+    int64_t own_turn;           /* of the last own entry … */
+    bool is_turn_over;          /* … which told of its end */
     enum sub_tasks sub_tasks;
     struct position at;
     int64_t resume_n, resume_events; /* of this entry so many were seen before */
@@ -268,7 +269,10 @@ static struct err tell(struct ctx *cx, struct follower *f, struct entry *e, bool
     if (!failed(failure) && is_sealed) failure = store_entry_open(cx, f->engine->store, t.secret, e);
     if (!failed(failure)) failure = tell_kind(cx, &t);
     secret_drop(f->engine->store->keyring, &secret);
-    if (!failed(failure) && e->kind == ENTRY_FINISHED && !t.node && f->only_turn) f->is_over = true;
+    if (!failed(failure) && !t.node) {
+        f->is_turn_over = e->kind == ENTRY_FINISHED;
+        if (f->is_turn_over && f->only_turn) f->is_over = true;
+    }
     return failure.code == ERR_MEMORY ? failure : OK;
 }
 
@@ -339,9 +343,12 @@ static struct err tell_news(struct ctx *cx, struct follower *f, struct buf *out)
 
 /* ---- the end ---------------------------------------------------------------------------------------- */
 
-/* The task is being deleted, or is gone: its stream ends as if it had been stopped. */
+/* The task is being deleted, or is gone: its stream ends as if it had been stopped. A turn of which the end was told does
+ * not end a second time. */
 static void tell_deletion(struct follower *f, struct buf *out)
 {
+    f->is_over = true;
+    if (f->is_turn_over) return;
     struct event_of of = {f->task->id, f->task->organization_id};
     int64_t now = clock_now_us();
     task_was_deleted(f->task, now);
@@ -349,7 +356,6 @@ static void tell_deletion(struct follower *f, struct buf *out)
     event_open(out, &f->at, "task_finished", &of, now);
     event_task(out, f->task);
     event_close(out);
-    f->is_over = true;
 }
 
 /* Does anything run or wait? Asked when there is no news. */
@@ -367,7 +373,8 @@ static struct err look_for_end(struct ctx *cx, struct follower *f, struct buf *o
     if (e.code == ERR_NOT_FOUND || (!failed(e) && row->is_deleting)) tell_deletion(f, out);
     else if (failed(e)) return e;
     else if (!f->only_turn && !run && row->turn == row->turns && (task_is_final(row->status) || row->status == TASK_PAUSED))
-        f->is_over = true;
+        /* What a stop has written it has yet to announce. */
+        f->is_over = !act_over(engine, f->task->n);
     return OK;
 }
 
