@@ -31,7 +31,7 @@ assets  := $(sort $(wildcard migrations/*.sql)) $(wildcard contract/openapi.json
 suites  := unit store flow
 test_o   = $(patsubst %.c,$(B)/%.o,$(wildcard tests/*.c tests/$(1)/*.c tests/$(1)/*/*.c))
 
-.PHONY: all help run check layers gen bench clean docs docs-check unit store flow contract tools fuzz fuzz-run fuzz-replay
+.PHONY: all race help run check layers gen bench clean docs docs-check unit store flow contract tools fuzz fuzz-run fuzz-replay
 all: $(B)/agentd tools
 help:
 	@sed -n 's/^#: //p' Makefile
@@ -39,6 +39,7 @@ help:
 #: make run            start on ./data        make unit|store|flow  one test suite
 #: make contract       the flow suite, each reply held against contract/openapi.json
 #: make check          every suite            SAN=address,undefined the same in sanitizers
+#: make race ROUNDS=1000 SEED=2   deletes, stops, messages and streams against each other
 #: make fuzz T=json    SECONDS=60 of one target   make fuzz-replay   all kept inputs, once
 #: make layers         who may include whom   make gen              routes from the contract
 #: make bench          every figure of README make docs             settings and events from tables
@@ -73,6 +74,12 @@ contract: $(B)/tests/flow.run $(B)/agentd tools
 	rm -f $(B)/record.jsonl
 	AGENTD_BUILD=$(B) AGENTD_RECORD=$(CURDIR)/$(B)/record.jsonl $(B)/tests/flow.run $(T)
 	tests/contract/check.py $(B)/record.jsonl
+
+# Many clients against the same few trees; rounds add up in build/race/count.
+ROUNDS ?= 400
+SEED   ?= 1
+race: $(B)/agentd tools
+	tests/race/race.py --build $(B) --rounds $(ROUNDS) --seed $(SEED) --count build/race/count
 
 # tests/fuzz/<target>.c: looked at by libFuzzer (clang alone), or replayed without it.
 SECONDS ?= 60
