@@ -420,6 +420,8 @@ static bool read_object(struct reading *r, const struct shape *shape, int mode, 
         if (!is_there) {
             if (mode == MODE_CREATE && f->flags & REQUIRED && is_readable(f, mode))
                 fault_missing(r->faults, LOC(loc, f->name), fault_input(r->faults, body));
+            if (mode == MODE_LOAD && is_readable(f, mode) && f->kind != FIELD_CUSTOM)
+                default_row(r->arena, f, r->whole, (char *)out + f->at);
             continue;
         }
         if (given) set_bit(given->there, i);

@@ -86,5 +86,6 @@ void shape_write(struct buf *, const struct shape *, const void *);
 /* The same for a row: what is UNSTORED is left out, what is HIDDEN is in. What equals its default is left out too, so a
  * default is part of what was stored: one that changes needs a migration that writes the old one out. */
 void shape_store(struct buf *, const struct shape *, const void *);
-/* Back again into `out`, which must hold defaults: what is not in the text stays. ERR_IO: not what was stored. */
+/* Back again: what is not in the text gets its default. What is UNSTORED stays, and so does a CUSTOM that is not there.
+ * ERR_IO: not what was stored. */
 struct err shape_load(struct arena *, const struct shape *, struct str stored, void *out) MUST_CHECK;

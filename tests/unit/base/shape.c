@@ -482,6 +482,17 @@ TEST(what_equals_its_default_is_not_stored)
     CHECK(again.count == 21 && str_is(again.part.name, "p") && again.spare.is_there && again.title.at && !again.title.count);
 }
 
+TEST(what_a_row_lacks_takes_the_place_of_what_was_there)
+{
+    struct thing other;
+    shape_defaults(test_arena(), &shape, &thing);
+    shape_defaults(test_arena(), &shape, &other);
+    other.count = 3, other.title = S("t"), other.spare.is_there = true, other.part.size = 9, other.share = 0.25;
+    CHECK_OK(shape_load(test_arena(), &shape, stored(&thing), &other));
+    CHECK(other.count == 20 && !other.title.at && !other.spare.is_there && other.part.size == 7);
+    CHECK(other.share > 0.2); /* UNSTORED */
+}
+
 TEST(nulls_are_stored_as_nulls_and_old_rows_may_lack_keys)
 {
     shape_defaults(test_arena(), &shape, &thing);
