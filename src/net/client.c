@@ -717,6 +717,9 @@ static void lend(struct transfer *t, struct str *bytes)
     t->arrived.count = 0;
     if (t->arrived.capacity > BUFFER_BYTES_KEPT) buf_free(&t->arrived);
     *bytes = buf_str(&t->lent);
+    if (!t->is_paused) return;
+    t->is_paused = false;
+    curl_easy_pause(t->easy, CURLPAUSE_CONT); /* what curl held back arrives in here */
 }
 
 struct err transfer_read(struct ctx *cx, struct transfer *t, int64_t silence_ms, struct str *bytes, bool *is_end)
@@ -727,10 +730,6 @@ struct err transfer_read(struct ctx *cx, struct transfer *t, int64_t silence_ms,
     *bytes = S("");
     *is_end = false;
     if (!t->easy) return err(ERR_CLOSED, "this answer is over");
-    if (t->is_paused) {
-        t->is_paused = false;
-        curl_easy_pause(t->easy, CURLPAUSE_CONT);
-    }
     while (t->arrived.count == 0 && !t->is_done && !failed(t->failure) && !failed(e))
         e = wait_for(cx, t, since_ms, silence_ms, &is_late);
     if (!failed(e) && t->arrived.count > 0) {

@@ -1,5 +1,6 @@
 /* How transfers end before their time: limits and cancelling, in every phase; and what children see. */
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -77,6 +78,30 @@ static void falls_silent(struct ctx *cx, struct stage *s)
     clock_test_thaw();
 }
 TEST(silence_has_a_limit_and_every_byte_breaks_it) { play(falls_silent); }
+
+/* ---- out of descriptors ------------------------------------------------------------------- */
+static void has_no_descriptor(struct ctx *cx, struct stage *s)
+{
+    struct caller c;
+    struct rlimit before, none;
+    int next = dup(0);
+    close(next);
+    CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    none = before;
+    none.rlim_cur = (rlim_t)next;
+    CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
+    calls(&c, s);
+    goes(&c);
+    for (int turns = 0; !c.is_over && turns < 1000; turns++) CHECK_OK(wait_turn(cx));
+    CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
+    fails_with(cx, &c, ERR_UPSTREAM, strf(test_arena(), "could not connect to 127.0.0.1:%d (too many open files)", s->far.port).at);
+    calls(&c, s);
+    goes(&c);
+    far_accepts(cx, &s->far);
+    answers(cx, &s->far, "hi");
+    is_fine(cx, &c, "hi");
+}
+TEST(without_a_descriptor_a_request_fails_and_the_next_one_goes) { play(has_no_descriptor); }
 
 /* ---- cancelling, in every phase ------------------------------------------------------------------------- */
 static void while_connecting(struct ctx *cx, struct stage *s)
