@@ -52,6 +52,7 @@ struct turn { /* somebody who waits for a turn to begin */
 struct client {
     struct loop *loop;
     CURLM *multi;
+    CURLSH *sessions; /* of TLS, for all handles: resuming one spares a quarter of a handshake */
     struct timer timer;
     struct sock **socks; /* by descriptor */
     int socks_size;
@@ -358,7 +359,7 @@ static void set_for_good(struct client *c, CURL *easy)
     curl_easy_setopt(easy, CURLOPT_PROXY_CAPATH, NULL);
     curl_easy_setopt(easy, CURLOPT_CAINFO, c->authorities);
     curl_easy_setopt(easy, CURLOPT_PROXY_CAINFO, c->authorities);
-    curl_easy_setopt(easy, CURLOPT_SSL_SESSIONID_CACHE, 0L); /* it would be one for each handle: seldom hit, and large */
+    curl_easy_setopt(easy, CURLOPT_SHARE, c->sessions);
     curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     /* Empty is not null: null would ask the environment. */
     curl_easy_setopt(easy, CURLOPT_PROXY, c->proxy ? c->proxy : "");
@@ -800,10 +801,12 @@ struct client *client_open_pool(struct loop *loop, struct str proxy)
     c->proxy_arena = arena_new();
     c->authorities = strdup(find_authorities());
     c->multi = curl_multi_init();
-    if (!c->authorities || !c->multi || !set_proxy(c, proxy)) {
+    c->sessions = curl_share_init();
+    if (!c->authorities || !c->multi || !c->sessions || !set_proxy(c, proxy)) {
         client_close_pool(c);
         return NULL;
     }
+    curl_share_setopt(c->sessions, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
     curl_multi_setopt(c->multi, CURLMOPT_SOCKETFUNCTION, socket_wanted);
     curl_multi_setopt(c->multi, CURLMOPT_SOCKETDATA, c);
     curl_multi_setopt(c->multi, CURLMOPT_TIMERFUNCTION, time_wanted);
@@ -819,6 +822,7 @@ void client_close_pool(struct client *c)
     assert(c->counts.transfers_open == 0);
     while (c->handles_count > 0) curl_easy_cleanup(c->handles[--c->handles_count]);
     if (c->multi) curl_multi_cleanup(c->multi); /* closes what is kept open */
+    if (c->sessions) curl_share_cleanup(c->sessions);
     timer_stop(&c->timer);
     timer_stop(&c->next_turns);
     assert(!c->turns && c->in_use == 0 && c->opening == 0);

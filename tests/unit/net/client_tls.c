@@ -72,6 +72,28 @@ static void speaks_no_tls(struct ctx *cx, struct stage *s)
 }
 TEST(a_peer_without_tls_is_told_in_a_sentence) { play_tls(speaks_no_tls); }
 
+/* First one alone, then two at once: the second of these has a handle that never spoke before. */
+static void resumes(struct ctx *cx, struct stage *s)
+{
+    struct caller c[2];
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i <= round; i++) {
+            call_to(&c[i], s, "https", "models.test", s->far.port);
+            goes(&c[i]);
+        }
+        for (int i = 0; i <= round; i++) {
+            far_accepts(cx, &s->far);
+            far_greets(cx, &s->far, &authority);
+            CHECK(SSL_session_reused(s->far.tls) == round);
+            answers(cx, &s->far, "hi");
+            for (int turns = 0; !c[0].is_over && !c[round].is_over;) far_turn(cx, &turns);
+            far_hangs_up(&s->far);
+        }
+        for (int i = 0; i <= round; i++) is_fine(cx, &c[i], "hi");
+    }
+}
+TEST(a_session_of_tls_is_resumed_by_any_later_transfer) { play_tls(resumes); }
+
 /* The authorities' file is read and parsed once, not for every connection: with a CAPATH (the default of
  * some builds of curl) it would be opened again each time. */
 static void parses_once(struct ctx *cx, struct stage *s)
