@@ -163,7 +163,7 @@ static void look_through(struct look *look)
     struct buf source = {0}, sql = {0};
     char piece[1024];
     const char *path = look->path;
-    size_t start;
+    size_t start = 0;
     FILE *file = fopen(path, "r");
 
     CHECK(file != 0);
