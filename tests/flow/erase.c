@@ -187,3 +187,32 @@ FLOW(a_delete_that_a_kill_interrupts_is_finished_by_the_next_start)
     has(anna, "result", "'new'");
     CHECK(model_count(play, "requests") == 2);
 }
+
+/* Whatever the form of the keyring: each piece of it that a delete changed is in no file any more. */
+FLOW(a_destroyed_key_is_in_no_file_at_the_204)
+{
+    enum { PIECE = 64, TASKS = 3 };
+    serve_own(play, "");
+    struct client *anna = client(play);
+    const char *agent = agent_of(anna, "");
+    for (int i = 0; i < TASKS; i++) {
+        sends(anna, f("POST /v1/agents/%s/invoke", agent), says(play, "[[say ok]]", f("'id':'t%d'", i)));
+        gets_status(anna, 200);
+    }
+    const char *keyring = f("%s/keyring", play->own.data);
+    struct str before = file_bytes(keyring);
+    for (int i = 0; i < TASKS; i++) {
+        sends(anna, f("DELETE /v1/tasks/t%d", i), "");
+        gets_status(anna, 204);
+    }
+    struct str after = file_bytes(keyring);
+    int changed = 0;
+    for (size_t at = 0; at + PIECE <= before.count && at + PIECE <= after.count; at += PIECE) {
+        struct str old = str_cut(before, at, PIECE);
+        if (str_eq(old, str_cut(after, at, PIECE))) continue;
+        const char *where = "";
+        changed++;
+        if (files_with_bytes(play->own.data, old, &where) > 0) test_fail(__FILE__, __LINE__, f("an old key in %s", where));
+    }
+    CHECK(changed >= TASKS);
+}

@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 #include "flow/play.h"
 
-static bool file_has(const char *path, const char *text)
+static bool file_has(const char *path, struct str text)
 {
     FILE *file = fopen(path, "re");
     if (!file) return false;
@@ -13,12 +13,17 @@ static bool file_has(const char *path, const char *text)
     char part[1 << 16];
     for (size_t got; (got = fread(part, 1, sizeof part, file)) > 0;) buf_add(&bytes, part, got);
     fclose(file);
-    bool found = bytes.count > 0 && memmem(bytes.at, bytes.count, text, strlen(text));
+    bool found = bytes.count > 0 && memmem(bytes.at, bytes.count, text.at, text.count);
     buf_free(&bytes);
     return found;
 }
 
 int files_with(const char *directory, const char *text, const char **where)
+{
+    return files_with_bytes(directory, str(text), where);
+}
+
+int files_with_bytes(const char *directory, struct str text, const char **where)
 {
     int count = 0, looked_at = 0;
     DIR *entries = opendir(directory);

@@ -82,6 +82,7 @@ const char *json_quoted(const char *text);              /* with the quotes */
 /* ---- the data directory -------------------------------------------------------- */
 /* How many files under the directory contain the text; the last one's path in *where if not null. */
 int files_with(const char *directory, const char *text, const char **where);
+int files_with_bytes(const char *directory, struct str bytes, const char **where);
 void copy_directory(const char *from, const char *to);
 /* Statements for a database that nobody has open. */
 void edit_rows(const char *database, const char *sql);

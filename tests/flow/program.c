@@ -110,18 +110,20 @@ void program_end(struct program *program)
     program->out = -1;
 }
 
-const char *file_text(const char *path)
+struct str file_bytes(const char *path)
 {
     struct buf bytes = {0};
     char part[4096];
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return 0;
+    if (fd < 0) return (struct str){0};
     for (ssize_t got; (got = read(fd, part, sizeof part)) > 0;) buf_add(&bytes, part, (size_t)got);
     close(fd);
-    const char *text = str_z(test_arena(), buf_str(&bytes));
+    struct str kept = str_copy(test_arena(), buf_str(&bytes));
     buf_free(&bytes);
-    return text;
+    return kept;
 }
+
+const char *file_text(const char *path) { return file_bytes(path).at; }
 
 struct outcome program_run(const char *const *args, const char *const *variables)
 {

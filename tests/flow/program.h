@@ -32,7 +32,8 @@ struct outcome program_run(const char *const *args, const char *const *variables
 
 /* A program of this build: "agentd", "rehearsal". */
 const char *program_path(const char *name);
-/* A file's bytes in the test's arena; null when there is none. */
+/* A file's bytes in the test's arena; at = null when there is none. */
+struct str file_bytes(const char *path);
 const char *file_text(const char *path);
 /* A blocking call was interrupted: the play's time is over. */
 void check_time(void);
