@@ -4,7 +4,9 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include "base/clock.h"
 #include "io/loop.h"
 #include "io/wait.h"
@@ -61,6 +63,10 @@ static struct err system_lookup(const char *host, char *addresses, size_t addres
 {
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM}, *found = NULL;
     int code = getaddrinfo(host, NULL, &hints, &found);
+    if (code != 0 && strcasecmp(host, "localhost") == 0) { /* RFC 6761: this machine, also where /etc/hosts is missing */
+        snprintf(addresses, addresses_size, "127.0.0.1");
+        return OK;
+    }
     if (code == EAI_AGAIN) return err(ERR_UPSTREAM, "the name cannot be looked up now");
     if (code == EAI_MEMORY) return err(ERR_MEMORY, "there is no memory to look a name up");
     if (code != 0) return err(ERR_UPSTREAM, "the name has no address");
