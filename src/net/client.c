@@ -22,6 +22,8 @@
 #include "io/wait.h"
 #include "net/address.h"
 #include "net/head.h"
+#include "net/sockets.h"
+#include "net/turnstile.h"
 
 enum {
     BUFFER_BYTES_MAX = 64 * 1024,  /* of a body, not yet read: beyond it the socket is paused */
@@ -33,29 +35,13 @@ enum {
     BEGUN_AT_ONCE_MAX = 32,        /* connecting costs 50 us: more would hold the loop for too long */
 };
 
-/* A socket of curl's. curl 7.88 closes one that is given up while it connects (its transfer was removed, or
- * another address was faster) behind our back, without the close callback. So each knows the transfer
- * that opened it until it is connected, and whatever is left of these when that transfer connects or
- * ends is closed already. */
-struct sock {
-    struct client *client;
-    struct transfer *opener; /* null once connected */
-    struct sock *next;       /* of the same opener */
-    struct watch *watch;     /* null: curl does not wait for it */
-    int fd;
-};
-struct turn { /* somebody who waits for a turn to begin */
-    struct turn *next;
-    struct gate gate;
-    bool has_come;
-};
 struct client {
     struct loop *loop;
     CURLM *multi;
     CURLSH *sessions; /* of TLS, for all handles: resuming one spares a quarter of a handshake */
     struct timer timer;
-    struct sock **socks; /* by descriptor */
-    int socks_size;
+    struct sockets sockets;
+    struct turnstile turnstile;
     CURL *handles[HANDLES_KEPT];
     int handles_count;
     char *authorities;   /* the file of certificates that we trust */
@@ -65,17 +51,13 @@ struct client {
     struct guard *proxy_guard;
     int running;    /* transfers that have not ended */
     int in_use;     /* of these, those with a connection */
-    int opening;    /* sockets that are not connected yet */
-    struct turn *turns, **turns_end;
-    int begun; /* since the timer below went off */
-    struct timer next_turns;
     bool is_inside; /* in curl, called by the loop */
     struct client_counts counts;
 };
 struct transfer {
     struct client *client;
     CURL *easy; /* null: over; its socket is closed or back among the kept */
-    struct sock *opening;
+    struct attempt attempt;
     struct curl_slist *fields, *resolve, *connect_to;
     const struct guard_address *through; /* whom we may connect to; null once the head is there: nobody */
     char *where;                         /* HOST:PORT, for sentences */
@@ -118,68 +100,6 @@ static bool may_connect(const struct transfer *t, const struct sockaddr *address
     return false;
 }
 
-static void unwatch(struct sock *sock)
-{
-    if (sock->watch) watch_close(sock->watch);
-    sock->watch = NULL;
-}
-
-static watch_fn socket_ready;
-
-static bool watch(struct sock *sock, int wanted)
-{
-    if (!sock->watch) sock->watch = watch_open(sock->client->loop, sock->fd, socket_ready, sock);
-    if (!sock->watch) return false;
-    watch_want(sock->watch, wanted);
-    return true;
-}
-
-/* It is closed, or will be by the caller. */
-static void forget(struct sock *sock)
-{
-    struct client *c = sock->client;
-    if (sock->opener) {
-        c->opening--;
-        struct sock **at = &sock->opener->opening;
-        while (*at != sock) at = &(*at)->next;
-        *at = sock->next;
-    }
-    unwatch(sock);
-    c->socks[sock->fd] = NULL;
-    c->counts.sockets_open--;
-    free(sock);
-}
-
-static struct sock *sock_of(const struct client *c, int fd) { return fd < c->socks_size ? c->socks[fd] : NULL; }
-
-static bool make_room(struct client *c, int fd)
-{
-    if (fd < c->socks_size) return true;
-    int size = fd + 64;
-    struct sock **socks = realloc(c->socks, (size_t)size * sizeof(*socks));
-    if (!socks) return false;
-    memset(socks + c->socks_size, 0, (size_t)(size - c->socks_size) * sizeof(*socks));
-    c->socks = socks;
-    c->socks_size = size;
-    return true;
-}
-
-static bool remember(struct transfer *t, int fd)
-{
-    struct client *c = t->client;
-    struct sock *gone = sock_of(c, fd), *sock = malloc(sizeof *sock);
-    if (gone) forget(gone); /* closed behind our back, or it would have another number */
-    if (!sock || !make_room(c, fd)) {
-        free(sock);
-        return false;
-    }
-    *sock = (struct sock){.client = c, .opener = t, .next = t->opening, .fd = fd};
-    t->opening = c->socks[fd] = sock;
-    c->counts.sockets_open++;
-    c->opening++;
-    return true;
-}
-
 static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *to)
 {
     struct transfer *t = arg;
@@ -192,7 +112,7 @@ static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_so
         t->os_error = errno;
         return CURL_SOCKET_BAD;
     }
-    if (remember(t, fd)) return fd;
+    if (sockets_add(&t->client->sockets, &t->attempt, fd)) return fd;
     close(fd);
     fail(t, err(ERR_MEMORY, "there is no memory to watch a connection"));
     return CURL_SOCKET_BAD;
@@ -200,19 +120,18 @@ static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_so
 
 static int close_socket(void *arg, curl_socket_t fd)
 {
-    struct sock *sock = sock_of(arg, fd);
-    if (sock) forget(sock);
+    struct client *c = arg;
+    sockets_remove(&c->sockets, fd);
     return close(fd);
 }
 
 static int socket_wanted(CURL *easy, curl_socket_t fd, int what, void *arg, void *unused)
 {
-    struct sock *sock = sock_of(arg, fd);
+    struct client *c = arg;
     (void)unused;
-    if (!sock) return 0; /* it closed behind our back */
     int wanted = (what & CURL_POLL_IN ? WATCH_READ : 0) | (what & CURL_POLL_OUT ? WATCH_WRITE : 0);
-    if (what == CURL_POLL_REMOVE) unwatch(sock);
-    else if (!watch(sock, wanted)) fail(transfer_of(easy), err(ERR_MEMORY, "there is no memory to watch a connection"));
+    if (!sockets_watch(&c->sockets, fd, what == CURL_POLL_REMOVE ? 0 : wanted))
+        fail(transfer_of(easy), err(ERR_MEMORY, "there is no memory to watch a connection"));
     return 0; /* anything else would end every transfer */
 }
 
@@ -256,11 +175,9 @@ static void enter(struct client *c, int fd, int events)
     c->is_inside = false;
 }
 
-static void socket_ready(void *arg, int events)
+static void socket_ready(void *arg, int fd, int events)
 {
-    struct sock *sock = arg; /* curl may drop it */
-    enter(sock->client, sock->fd,
-          (events & WATCH_READ ? CURL_CSELECT_IN : 0) | (events & WATCH_WRITE ? CURL_CSELECT_OUT : 0));
+    enter(arg, fd, (events & WATCH_READ ? CURL_CSELECT_IN : 0) | (events & WATCH_WRITE ? CURL_CSELECT_OUT : 0));
 }
 
 static void time_passed(void *arg) { enter(arg, CURL_SOCKET_TIMEOUT, 0); }
@@ -276,29 +193,11 @@ static int time_wanted(CURLM *multi, long ms, void *arg)
 }
 
 /* ---- curl's callbacks about one transfer ------------------------------------------------- */
-/* Is this the socket with that local port? Numbers may be in use by others already. */
-static bool has_port(const struct sock *sock, int port)
-{
-    union address own = {0};
-    socklen_t size = sizeof own;
-    if (getsockname(sock->fd, &own.any, &size) != 0) return false;
-    return port == ntohs(own.any.sa_family == AF_INET6 ? own.v6.sin6_port : own.v4.sin_port);
-}
-
 static int is_connected(void *arg, char *to, char *from, int to_port, int from_port)
 {
     struct transfer *t = arg;
     (void)to, (void)from, (void)to_port;
-    for (struct sock *sock = t->opening, *next; sock; sock = next) { /* all but one have lost the race */
-        next = sock->next;
-        if (!has_port(sock, from_port)) {
-            forget(sock);
-            continue;
-        }
-        sock->opener = NULL;
-        t->client->opening--;
-    }
-    t->opening = NULL;
+    sockets_connected(&t->client->sockets, &t->attempt, from_port);
     t->client->in_use += !t->is_connected;
     t->is_connected = true;
     t->connected_ms = clock_mono_ms();
@@ -481,7 +380,7 @@ static struct err prepare(struct ctx *cx, struct transfer *t, const struct outgo
     curl_easy_setopt(t->easy, CURLOPT_PRIVATE, t);
     curl_easy_setopt(t->easy, CURLOPT_ERRORBUFFER, t->reason);
     /* With none to reuse there is nothing to search: curl would look at every connection that is in use. */
-    bool has_idle = t->client->counts.sockets_open > t->client->in_use + t->client->opening;
+    bool has_idle = t->client->sockets.open > t->client->in_use + t->client->sockets.opening;
     curl_easy_setopt(t->easy, CURLOPT_FRESH_CONNECT, has_idle ? 0L : 1L);
     curl_easy_setopt(t->easy, CURLOPT_OPENSOCKETDATA, t);
     curl_easy_setopt(t->easy, CURLOPT_PREREQDATA, t);
@@ -499,7 +398,7 @@ static void stop(struct transfer *t)
     if (!t->easy) return;
     assert(!c->is_inside);
     curl_multi_remove_handle(c->multi, t->easy);
-    while (t->opening) forget(t->opening);
+    sockets_give_up(&c->sockets, &t->attempt);
     give_handle_back(c, t->easy);
     t->easy = NULL;
     curl_slist_free_all(t->fields);
@@ -640,53 +539,12 @@ static struct transfer *transfer_new(struct client *c, const struct guard_addres
     return NULL;
 }
 
-static void call_turns(void *arg)
-{
-    struct client *c = arg;
-    for (c->begun = 0; c->turns && c->begun < BEGUN_AT_ONCE_MAX; c->begun++) {
-        struct turn *turn = c->turns;
-        c->turns = turn->next;
-        if (!c->turns) c->turns_end = &c->turns;
-        turn->has_come = true;
-        gate_open(&turn->gate);
-    }
-}
-
-/* By whoever began or has left, so that the timer goes off only after they did. */
-static void arm_turns(struct client *c)
-{
-    if (!c->next_turns.heap_at) timer_set(c->loop, &c->next_turns, clock_mono_ms(), call_turns, c);
-}
-
-/* Ten thousand runs that go on after a restart all want to connect at once. */
-static struct err await_turn(struct ctx *cx, struct client *c)
-{
-    struct turn own = {0};
-    struct err e = OK;
-    if (!c->turns && c->begun < BEGUN_AT_ONCE_MAX) {
-        c->begun++;
-        arm_turns(c);
-        return OK;
-    }
-    *c->turns_end = &own;
-    c->turns_end = &own.next;
-    while (!own.has_come && !failed(e)) e = gate_wait(cx, &own.gate, "a turn to connect");
-    if (!own.has_come) {
-        struct turn **at = &c->turns;
-        while (*at != &own) at = &(*at)->next;
-        *at = own.next;
-        if (!*at) c->turns_end = at;
-    }
-    arm_turns(c);
-    return e;
-}
-
 struct err client_open(struct ctx *cx, struct client *c, const struct outgoing *out, struct transfer **opened)
 {
     struct guard_address proxy;
     *opened = NULL;
     if (c->proxy) TRY(guard_resolve(cx, c->proxy_guard, &c->proxy_url, GUARD_OPERATOR, 0, &proxy));
-    TRY(await_turn(cx, c));
+    TRY(turnstile_pass(cx, &c->turnstile, "a turn to connect")); /* after a restart all want to, at once */
     struct transfer *t = transfer_new(c, out->address);
     if (!t) return err(ERR_MEMORY, "there is no memory for a request");
     c->counts.transfers_open++;
@@ -797,7 +655,8 @@ struct client *client_open_pool(struct loop *loop, struct str proxy)
     struct client *c = calloc(1, sizeof *c);
     if (!c) return NULL;
     c->loop = loop;
-    c->turns_end = &c->turns;
+    c->sockets = (struct sockets){.loop = loop, .ready = socket_ready, .arg = c};
+    turnstile_open(&c->turnstile, loop, BEGUN_AT_ONCE_MAX);
     c->proxy_arena = arena_new();
     c->authorities = strdup(find_authorities());
     c->multi = curl_multi_init();
@@ -824,14 +683,18 @@ void client_close_pool(struct client *c)
     if (c->multi) curl_multi_cleanup(c->multi); /* closes what is kept open */
     if (c->sessions) curl_share_cleanup(c->sessions);
     timer_stop(&c->timer);
-    timer_stop(&c->next_turns);
-    assert(!c->turns && c->in_use == 0 && c->opening == 0);
-    assert(c->counts.sockets_open == 0);
+    turnstile_close(&c->turnstile);
+    assert(c->in_use == 0);
+    sockets_free(&c->sockets);
     guard_close(c->proxy_guard);
     arena_free(&c->proxy_arena);
     free(c->authorities);
-    free(c->socks);
     free(c);
 }
 
-struct client_counts client_counts(const struct client *c) { return c->counts; }
+struct client_counts client_counts(const struct client *c)
+{
+    struct client_counts counts = c->counts;
+    counts.sockets_open = c->sockets.open;
+    return counts;
+}
