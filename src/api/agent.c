@@ -1,5 +1,6 @@
 #include "api/agent.h"
 
+#include "api/once.h"
 #include "api/tool.h"
 #include "base/id.h"
 #include "engine/engine.h"
@@ -50,12 +51,12 @@ static struct err reply_agent(struct ctx *cx, struct call *call, int status, str
     return reply_buf(call, status, &out);
 }
 
-static struct err reply_draft(struct ctx *cx, struct call *call, const struct agent_row *row)
+static struct err reply_draft(struct ctx *cx, struct call *call, int status, const struct agent_row *row)
 {
     struct agent *agent = NEW(cx->arena, struct agent);
 
     TRY(store_agent_version(cx, call->app->store, row, VERSION_DRAFT, agent));
-    return reply_agent(cx, call, 200, agent);
+    return reply_agent(cx, call, status, agent);
 }
 
 /* GET /v1/agents/{agent_id}: the draft, so that an editor reads what it wrote. */
@@ -65,7 +66,7 @@ struct err api_get_agent(struct ctx *cx, struct call *call)
 
     TRY(agent_of_caller(cx, call, &row));
     TRY(call_check(call));
-    return reply_draft(cx, call, &row);
+    return reply_draft(cx, call, 200, &row);
 }
 
 /* ---- lists ------------------------------------------------------------------------------ */
@@ -156,23 +157,53 @@ static void choose_model(struct call *call, struct agent *agent)
     agent->model_name = is_normal ? app->default_model : engine_default_model(agent->model_provider);
 }
 
+/* A request of this key was there before: the agent that it made, as it is now. */
+static struct err find_made(struct ctx *cx, struct call *call, const struct idempotent *once, struct agent_row *row, bool *is_found)
+{
+    struct made made;
+
+    *is_found = false;
+    if (!once->hash.at) return OK;
+    struct err e = store_idempotent_find(cx, call->app->store, call->who.org, once, &made);
+    if (e.code == ERR_NOT_FOUND) return OK;
+    TRY(e);
+    if (!made.is_same_body) {
+        fault_value(&call->faults, LOC(&loc_header, "idempotency-key"), S("null"), "Key was used with another body");
+        return err(ERR_INVALID, 0);
+    }
+    e = store_agent_get(cx, call->app->store, call->who.org, made.n, row);
+    if (e.code == ERR_NOT_FOUND || (!failed(e) && row->is_deleting)) return err(ERR_GONE, 0);
+    *is_found = true;
+    return e;
+}
+
 /* POST /v1/agents: draft and version 1, deployed at once. */
 struct err api_create_agent(struct ctx *cx, struct call *call)
 {
     struct agent *agent = NEW(cx->arena, struct agent);
     struct agent_secret secret;
     struct agent_row row;
+    struct idempotent once;
     struct given given;
+    bool is_found;
 
     agent_begin(cx->arena, agent, speaks);
     agent->environment_id = call->who.org_id;
+    TRY(call_once(cx, call, &once));
     call_read(call, &agent_shape, SHAPE_CREATE, agent, &given);
     TRY(call_check(call));
+    TRY(find_made(cx, call, &once, &row, &is_found));
+    if (is_found) return reply_draft(cx, call, 201, &row);
     choose_model(call, agent);
     agent_describe(cx->arena, agent);
     shape_defaults(cx->arena, &agent_secret_shape, &secret);
     agent_hide(cx->arena, agent, &secret);
-    TRY(store_agent_create(cx, call->app->store, call->who.org, agent, &secret, &row));
+    struct err e = store_agent_create(cx, call->app->store, call->who.org, agent, &secret, &once, &row);
+    if (e.code == ERR_CONFLICT) { /* another request of the same key was quicker */
+        TRY(find_made(cx, call, &once, &row, &is_found));
+        if (is_found) return reply_draft(cx, call, 201, &row);
+    }
+    TRY(e);
     return reply_agent(cx, call, 201, agent);
 }
 
@@ -255,7 +286,7 @@ struct err api_update_agent(struct ctx *cx, struct call *call)
     if (is_alone) tools_end(call);
     if (e.code == ERR_CONFLICT) return err(ERR_BUSY, "The agent is being changed by others");
     TRY(e);
-    return reply_draft(cx, call, &row);
+    return reply_draft(cx, call, 200, &row);
 }
 
 /* PUT /v1/agents/{agent_id}: the whole draft becomes the next version, whether or not it differs. */
@@ -272,7 +303,7 @@ struct err api_deploy_agent(struct ctx *cx, struct call *call)
         struct err e = store_agent_save(cx, call->app->store, &row, agent, 0, true);
         if (e.code == ERR_CONFLICT) continue;
         TRY(e);
-        return reply_draft(cx, call, &row);
+        return reply_draft(cx, call, 200, &row);
     }
     return err(ERR_BUSY, "The agent is being changed by others");
 }

@@ -4,6 +4,7 @@
  * client that hangs up ends nothing. Synchronous: wait for the turn's end. Asynchronous: do not wait. Stream:
  * read the journal as it grows. */
 #include "api/agent.h"
+#include "api/once.h"
 #include "api/task.h"
 #include "base/clock.h"
 #include "config.h"
@@ -12,16 +13,18 @@
 static struct err invoke(struct ctx *cx, struct call *call, struct task *task, struct acceptance *a)
 {
     struct agent_row *agent = NEW(cx->arena, struct agent_row);
+    struct idempotent *once = NEW(cx->arena, struct idempotent);
     struct given given = {0};
 
     TRY(agent_of_caller(cx, call, agent));
+    TRY(call_once(cx, call, once));
     shape_defaults(cx->arena, &task_shape, task);
     call_read(call, &task_shape, SHAPE_CREATE, task, &given);
     if (json_type(call->body) == JSON_OBJECT) task_check(task, &given, call->body, &call->faults);
     TRY(call_check(call));
     task->organization_id = (struct str){0};
     *a = (struct acceptance){.agent = agent, .version = call_text(call, "version"), .task = task, .faults = &call->faults,
-                             .org = call->who.org, .org_id = call->who.org_id};
+                             .org = call->who.org, .org_id = call->who.org_id, .once = once};
     return engine_start(cx, call->app->engine, a);
 }
 
@@ -47,7 +50,7 @@ struct err api_invoke_agent_async(struct ctx *cx, struct call *call)
     struct acceptance a;
 
     TRY(invoke(cx, call, task, &a));
-    return reply_task_as_it_is(call, task);
+    return a.is_again ? reply_task(cx, call, task) : reply_task_as_it_is(call, task);
 }
 
 /* POST /v1/agents/{agent_id}/invoke/stream */

@@ -11,6 +11,7 @@
 #include "io/ctx.h"
 #include "model/task.h"
 #include "store/agent.h"
+#include "store/idempotent.h"
 #include "store/store.h"
 
 struct engine;
@@ -42,6 +43,8 @@ struct acceptance {
     struct str org_id;
     struct run *parent;     /* a sub-agent's call: who makes it, … */
     int64_t said, call;     /* … in which entry, at which place; the parent's journal gets the trigger */
+    const struct idempotent *once; /* the request's Idempotency-Key; null: none */
+    bool is_again;          /* out: it was made before; `task` is its row, task->turn the turn */
     int64_t after;          /* out: every entry of this turn has a higher number */
     bool is_beaten;         /* engine/start.c's own */
 };

@@ -191,6 +191,7 @@ static struct err write_new(struct ctx *cx, struct engine *engine, struct accept
     a->task->slot = t->slot;
     struct err e = store_task_insert(cx, store, journal.batch, &run->secret, t);
     if (!failed(e)) e = store_turn_insert(cx, store, journal.batch, &run->secret, t, 1, t->created_at);
+    store_idempotent_add(journal.batch, a->org, a->once, &(struct made){.n = t->n, .turn = 1, .after = a->after}, t->created_at);
     if (!failed(e) && a->parent) e = add_trigger(cx, &journal, a);
     if (!failed(e) && begins) e = journal_add(cx, &journal, ENTRY_CREATED, S(""), 0);
     if (!failed(e) && begins) e = journal_add(cx, &journal, ENTRY_UPDATED, S(""), 0);
@@ -291,11 +292,13 @@ static struct err start_next(struct ctx *cx, struct engine *engine, struct accep
     TRY(store_task_secret(engine->store, held, &secret));
     struct batch *batch = batch_new(cx->arena);
     store_task_accept(batch, t, now);
+    store_idempotent_add(batch, a->org, a->once, &(struct made){.n = t->n, .turn = t->turn, .after = a->after}, now);
     struct err e = store_turn_insert(cx, engine->store, batch, &secret, t, t->turn, now);
     if (!failed(e)) e = store_task_describe(cx, engine->store, batch, &secret, t);
     if (!failed(e)) e = db_write(cx, engine->store->db, batch);
     a->is_beaten = e.code == ERR_CONFLICT;
     if (!failed(e)) e = store_task_show(cx, engine->store, &secret, t, t->turn, MOMENT_CREATED, INT64_MAX);
+    if (e.code == ERR_NOT_FOUND) e = err(ERR_CONFLICT, "Task is being deleted"); /* between the commit and the look */
     secret_drop(engine->store->keyring, &secret);
     TRY(e);
     t->turns = t->turn;
@@ -303,6 +306,33 @@ static struct err start_next(struct ctx *cx, struct engine *engine, struct accep
     t->updated_at = now;
     TRY(act_clear(cx, engine, held->n));
     return engine_take_up(engine, a->org, held->n);
+}
+
+/* ---- once and no more --------------------------------------------------------------------------- */
+
+/* A request of this key was there before: what it made is the answer, nothing is made anew. */
+static struct err find_made(struct ctx *cx, struct engine *engine, struct acceptance *a)
+{
+    static const struct loc header = {.name = "header"};
+    struct made made;
+    if (!a->once || !a->once->hash.at) return OK;
+    struct err e = store_idempotent_find(cx, engine->store, a->org, a->once, &made);
+    if (e.code == ERR_NOT_FOUND) return OK;
+    TRY(e);
+    if (!made.is_same_body) {
+        fault_value(a->faults, LOC(&header, "idempotency-key"), S("null"), "Key was used with another body");
+        return refused();
+    }
+    struct task row;
+    e = store_task_get(cx, engine->store, a->org, made.n, &row);
+    bool is_gone = e.code == ERR_NOT_FOUND || (!failed(e) && (row.is_deleting || engine_is_erasing(engine, row.n)));
+    if (is_gone) return err(ERR_GONE, 0);
+    TRY(e);
+    *a->task = row;
+    a->task->turn = made.turn;
+    a->after = made.after;
+    a->is_again = true;
+    return OK;
 }
 
 /* ---- the two ways ------------------------------------------------------------------------------ */
@@ -333,6 +363,8 @@ struct err engine_start(struct ctx *cx, struct engine *engine, struct acceptance
     struct agent *agent = NEW(cx->arena, struct agent);
 
     if (engine->is_closing) return err(ERR_BUSY, "The server is stopping");
+    TRY(find_made(cx, engine, a));
+    if (a->is_again) return OK;
     if (a->agent->status == AGENT_INACTIVE) return err(ERR_CONFLICT, "Agent is inactive");
     TRY(choose_version(cx, engine, a, agent));
     if (!choose_rest(a, agent)) return refused();
@@ -352,6 +384,8 @@ struct err engine_start(struct ctx *cx, struct engine *engine, struct acceptance
         struct agent_row row;
         TRY(store_agent_find(cx, engine->store, a->agent->id, &row));
         if (row.is_deleting) return err(ERR_NOT_FOUND, "Agent not found");
+        TRY(find_made(cx, engine, a));
+        if (a->is_again) return OK;
         t->parent_execution = parent;
     }
     return err(ERR_BUSY, "The task is being changed by too many at once");

@@ -179,7 +179,7 @@ static struct err free_name(struct ctx *cx, struct store *store, int64_t org, st
 }
 
 static struct err create_once(struct ctx *cx, struct store *store, struct agent *agent, const struct agent_secret *secret,
-                              struct agent_row *row)
+                              const struct idempotent *once, struct agent_row *row)
 {
     struct batch *batch = batch_new(cx->arena);
     struct secret key;
@@ -203,22 +203,29 @@ static struct err create_once(struct ctx *cx, struct store *store, struct agent 
                        num(row->version), num(row->created_at), blob(row->draft), blob_or_null(row->secret)),
                   1);
         add_version(batch, row, row->created_at, sealed.version);
+        store_idempotent_add(batch, row->org, once, &(struct made){.n = row->n}, row->created_at);
         e = db_write(cx, store->db, batch);
     }
     if (failed(e)) keyring_untake(store->keyring, row->slot);
     return e;
 }
 
+static bool was_made(struct ctx *cx, struct store *store, int64_t org, const struct idempotent *once)
+{
+    struct made made;
+    return once && once->hash.at && !failed(store_idempotent_find(cx, store, org, once, &made));
+}
+
 struct err store_agent_create(struct ctx *cx, struct store *store, int64_t org, struct agent *agent,
-                              const struct agent_secret *secret, struct agent_row *out)
+                              const struct agent_secret *secret, const struct idempotent *once, struct agent_row *out)
 {
     struct err e = OK;
 
     *out = (struct agent_row){.org = org, .id = uuid_new(cx->arena), .status = agent->status, .version = 1};
     /* Another create may take the same name between our look and our commit. */
     for (int tries = 0; tries < NAME_TRIES; tries++) {
-        e = create_once(cx, store, agent, secret, out);
-        if (e.code != ERR_CONFLICT) break;
+        e = create_once(cx, store, agent, secret, once, out);
+        if (e.code != ERR_CONFLICT || was_made(cx, store, org, once)) break;
     }
     TRY(e);
     agent->id = out->id;

@@ -4,6 +4,7 @@
 #pragma once
 #include "model/agent.h"
 #include "model/page.h"
+#include "store/idempotent.h"
 #include "model/tool.h"
 #include "store/store.h"
 
@@ -35,9 +36,10 @@ struct err store_agent_secret(struct ctx *, struct store *, const struct agent_r
 struct err store_agent_target(struct ctx *, struct store *, int64_t org, struct str id, bool is_deployed,
                               struct tool_target *out) MUST_CHECK;
 
-/* Make it, with version 1. Fills the row and agent.id, unique_name, created_at. */
+/* Make it, with version 1. Fills the row and agent.id, unique_name, created_at. ERR_CONFLICT: a request of the same
+ * Idempotency-Key (null: none) was quicker. */
 struct err store_agent_create(struct ctx *, struct store *, int64_t org, struct agent *, const struct agent_secret *,
-                              struct agent_row *out) MUST_CHECK;
+                              const struct idempotent *, struct agent_row *out) MUST_CHECK;
 /* Save the draft, the secret (null: unchanged) and the status; deploy it as the next version too. The row is what
  * was read before and is brought up to date. ERR_CONFLICT: somebody else has saved since, or it is being deleted: read again. */
 struct err store_agent_save(struct ctx *, struct store *, struct agent_row *, const struct agent *,

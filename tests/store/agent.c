@@ -28,7 +28,7 @@ static struct agent_row made(int64_t org, const char *name, const char *key)
     agent.model_provider = S("openai");
     if (*key) agent.llm_credentials = (struct credentials){.is_there = true, .name = S("n"), .value = str(key)};
     agent_hide(test_arena(), &agent, &secret);
-    CHECK_OK(store_agent_create(&cx, store, org, &agent, &secret, &row));
+    CHECK_OK(store_agent_create(&cx, store, org, &agent, &secret, 0, &row));
     CHECK(is_uuid(row.id) && str_eq(agent.id, row.id) && agent.created_at == row.created_at);
     return row;
 }
