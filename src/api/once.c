@@ -21,8 +21,9 @@ static bool is_key(struct call *call, struct str key)
 struct err call_once(struct ctx *cx, struct call *call, struct idempotent *out)
 {
     struct str key = request_header(call->request, "idempotency-key"), query;
-    *out = (struct idempotent){.oldest_us = clock_peek_us() - call->app->config->idempotency_ttl * 1000000};
+    *out = (struct idempotent){0};
     if (!key.at || !is_key(call, key)) return OK;
+    out->oldest_us = clock_peek_us() - call->app->config->idempotency_ttl * 1000000;
     const struct request *r = call->request;
     struct str path = str_split(r->target, '?', &query, 0);
     struct buf what = {0}, body = {0};

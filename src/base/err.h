@@ -13,7 +13,6 @@ enum err_code {
     ERR_DENIED,      /* the caller is known, and may not do this              */
     ERR_UNKNOWN_KEY, /* the caller is not known                               */
     ERR_NOT_FOUND,   /* no such thing, or not visible to this caller          */
-    ERR_GONE,        /* it was there, and was deleted                         */
     ERR_CONFLICT,    /* true when asked, but the state has moved on           */
     ERR_LIMIT,       /* a configured bound was reached; says which            */
     ERR_BUSY,        /* not now: stopping, too many runs, not at rest in time */
@@ -24,6 +23,7 @@ enum err_code {
     ERR_MEMORY,      /* no memory for this request                            */
     ERR_FULL,        /* no space on the disk for an accepted change           */
     ERR_IO,          /* the kernel said no                                    */
+    ERR_GONE,        /* it was there, and was deleted                         */
 };
 struct err {
     enum err_code code;

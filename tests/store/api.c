@@ -241,7 +241,8 @@ PLAY(errors_have_one_answer_each)
     } rows[] = {{'a', 422, "Value error, a sentence"}, {'b', 403, "Access to this resource is forbidden"},
                 {'c', 401, "Invalid or missing API key"}, {'d', 404, "a sentence"}, {'e', 409, "a sentence"},
                 {'f', 503, "a sentence"}, {'g', 503, "a sentence"}, {'h', 503, "did not get to it"}, {'l', 503, "memory"},
-                {'k', 500, "Internal Server Error"}, {'m', 507, "Insufficient storage"}, {'n', 500, "Internal Server Error"}};
+                {'k', 500, "Internal Server Error"}, {'m', 507, "Insufficient storage"}, {'n', 500, "Internal Server Error"},
+                {'o', 410, "a sentence"}};
 
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char line[] = "GET /fails/x";
