@@ -96,6 +96,25 @@ void shape_defaults(struct arena *a, const struct shape *shape, void *out)
         default_row(a, &shape->fields[i], out, (char *)out + shape->fields[i].at);
 }
 
+void shape_keep(struct arena *a, const struct shape *shape, void *whole)
+{
+    for (int i = 0; i < shape->fields_count; i++) {
+        const struct field *f = &shape->fields[i];
+        struct str *text = (void *)((char *)whole + f->at);
+        switch (f->kind) {
+        case FIELD_BOOL:
+        case FIELD_INT:
+        case FIELD_NUMBER:
+        case FIELD_TIME:
+        case FIELD_ENUM:
+        case FIELD_CUSTOM: break;
+        case FIELD_SHAPE: shape_keep(a, f->inner, text); break;
+        default:
+            if (text->at) *text = str_copy(a, *text);
+        }
+    }
+}
+
 /* ---- which key is which field ---------------------------------------------------------------
  * Bodies with a few keys compare each with every name: the first byte settles nearly all of
  * them. A body of many keys (somebody sends back what was read, or a million unknown ones)

@@ -76,6 +76,8 @@ bool is_given_null(const struct given *, const struct shape *, size_t offset);
 enum shape_mode { SHAPE_CREATE, SHAPE_UPDATE };
 /* Every field to its default; without one: null if it is NULLABLE, else "", 0, false, {} or []. */
 void shape_defaults(struct arena *, const struct shape *, void *out);
+/* Copy every text that the struct borrows into the arena, but those of CUSTOM fields. */
+void shape_keep(struct arena *, const struct shape *, void *);
 /* Read a request. `out` must hold defaults (CREATE) or what is stored (UPDATE, which changes only what is given and asks
  * for nothing REQUIRED). Null of a NULLABLE field gives its default. Unknown and READ_ONLY keys are ignored. A field with
  * a fault keeps its value. An update of a nested SHAPE goes key by key; of a NULLABLE one it replaces the whole. */

@@ -156,6 +156,12 @@ void run_give_order(struct run *r, enum run_order order)
     if (r->is_open) scope_cancel(&r->scope);
 }
 
+void run_call(const struct engine *engine, int64_t task)
+{
+    struct run *r = run_of(engine, task);
+    if (r) r->has_next = true;
+}
+
 bool engine_has_place(const struct engine *engine) { return engine->runs_count < engine->settings.runs_max; }
 
 /* ---- taking up ------------------------------------------------------------------------- */

@@ -32,6 +32,7 @@ struct run {
     struct scope scope;    /* of the turn that runs: cancelling it ends the turn */
     bool is_open;          /* the scope is */
     bool has_begun;        /* the turn's beginning is on disk */
+    bool has_next;         /* another turn waits behind it */
     enum run_order order;
     struct speech speech;
 };
@@ -101,6 +102,8 @@ struct err run_spawn(struct run *) MUST_CHECK;
 void run_forget(struct run *);
 /* End it: its waits return ERR_CANCELLED. The first order counts, but that erasing beats all. */
 void run_give_order(struct run *, enum run_order);
+/* A further turn of this task is on disk: whoever runs it looks again before it ends. */
+void run_call(const struct engine *, int64_t task);
 bool engine_has_place(const struct engine *);
 
 /* See to it that a task with a waiting turn runs, or waits for a place. Does not wait. */

@@ -32,6 +32,7 @@ static struct err load_turn(struct ctx *cx, struct run *run, bool *is_there)
     own.arena = &run->arena;
     TRY(store_task_get(&own, store, run->task.org, run->task.n, &row));
     *is_there = false;
+    run->has_next = false;
     if (row.is_outside || row.is_deleting) return OK;
     if (!run->secret.key) TRY(store_task_secret(store, &row, &run->secret));
     number = row.turn;
@@ -42,6 +43,7 @@ static struct err load_turn(struct ctx *cx, struct run *run, bool *is_there)
     if (!number) return OK;
     TRY(store_task_show(&own, store, &run->secret, &row, number, MOMENT_NOW, 0));
     run->task = row;
+    run->has_next = row.turns > number;
     *is_there = true;
     return OK;
 }
@@ -364,6 +366,7 @@ static struct err take_turns(struct ctx *cx, struct run *run)
         if (run->order != RUN_GOES_ON) return OK;
         if (e.code == ERR_CONFLICT || e.code == ERR_NOT_FOUND) return OK;
         if (failed(e) && !task_is_final(run->task.status)) TRY(end_badly(cx, run, e));
+        if (!run->has_next) return OK; /* who accepts one from here on finds no run, and makes one */
         run->has_begun = false;
         arena_rewind(cx->arena, mark);
     }

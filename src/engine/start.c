@@ -204,27 +204,9 @@ static struct err write_new(struct ctx *cx, struct engine *engine, struct accept
 /* What the run keeps of the task lives in its own arena. */
 static struct err copy_task(struct run *run, const struct task *t)
 {
-    struct buf stored = {0};
-    shape_store(&stored, &task_shape, t);
-    if (stored.is_failed) {
-        buf_free(&stored);
-        return err(ERR_MEMORY, "there is no memory for this request");
-    }
-    struct arena *a = &run->arena;
-    struct str text = str_copy(a, buf_str(&stored));
-    explicit_bzero(stored.at, stored.count);
-    buf_free(&stored);
-    struct task copy = *t;
-    TRY(shape_load(a, &task_shape, text, &copy));
-    copy.id = str_copy(a, t->id);
-    copy.agent_id = str_copy(a, t->agent_id);
-    copy.organization_id = str_copy(a, t->organization_id);
-    copy.agent_version = str_copy(a, t->agent_version);
-    if (t->parent_execution.at) copy.parent_execution = str_copy(a, t->parent_execution);
-    if (t->triggering_agent_id.at) copy.triggering_agent_id = str_copy(a, t->triggering_agent_id);
-    if (t->title.at) copy.title = str_copy(a, t->title);
-    run->task = copy;
-    return a->exhausted ? err(ERR_MEMORY, "there is no memory for this request") : OK;
+    run->task = *t;
+    task_keep(&run->arena, &run->task);
+    return run->arena.exhausted ? err(ERR_MEMORY, "there is no memory for this request") : OK;
 }
 
 /* Held outside: a row and a turn that wait for somebody to report; no run. */
@@ -285,6 +267,8 @@ static struct err start_next(struct ctx *cx, struct engine *engine, struct accep
     t->parent_execution = held->parent_execution;
     t->triggering_agent_id = held->triggering_agent_id;
     t->is_outside = t->run_locally;
+    t->has_children = held->has_children;
+    t->sealed = t->title.at ? (struct str){0} : held->sealed;
     t->turn = held->turns + 1;
     int64_t now = clock_now_us();
     a->after = store_number(engine->store);
@@ -296,6 +280,7 @@ static struct err start_next(struct ctx *cx, struct engine *engine, struct accep
     struct err e = store_turn_insert(cx, engine->store, batch, &secret, t, t->turn, now);
     if (!failed(e)) e = store_task_describe(cx, engine->store, batch, &secret, t);
     if (!failed(e)) e = db_write(cx, engine->store->db, batch);
+    if (!failed(e)) run_call(engine, held->n);
     a->is_beaten = e.code == ERR_CONFLICT;
     if (!failed(e)) e = store_task_show(cx, engine->store, &secret, t, t->turn, MOMENT_CREATED, INT64_MAX);
     if (e.code == ERR_NOT_FOUND) e = err(ERR_CONFLICT, "Task is being deleted"); /* between the commit and the look */

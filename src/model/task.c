@@ -220,6 +220,15 @@ static const struct field fields[] = {
 #undef WORDS
 const struct shape task_shape = {"task", sizeof(struct task), fields, sizeof fields / sizeof *fields};
 
+void task_keep(struct arena *a, struct task *t)
+{
+    struct str *own[] = {&t->input.text, &t->input.files, &t->input.attachments, &t->input.principal};
+    shape_keep(a, &task_shape, t);
+    shape_keep(a, &user_shape, &t->input.user);
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        if (own[i]->at) *own[i] = str_copy(a, *own[i]);
+}
+
 const char *task_id_fault(struct str id)
 {
     size_t length = str_code_points(id);

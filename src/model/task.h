@@ -42,6 +42,8 @@ struct task {
     int64_t depth, run, slot;  /* run: the lease */
     int64_t turn, turns;       /* the one that is shown; accepted so far */
     bool is_named, is_outside, is_deleting;
+    bool has_children;         /* when the row was read */
+    struct str sealed;         /* what of the row is sealed: the title */
 
     struct str id, agent_id, organization_id;
     struct task_input input;
@@ -76,6 +78,8 @@ struct task {
 };
 extern const struct shape task_shape;
 
+/* Copy every text that it borrows into the arena. */
+void task_keep(struct arena *, struct task *);
 /* A body was read: what the table cannot say (text or files, the id's form). */
 void task_check(struct task *, const struct given *, struct json body, struct faults *);
 /* It was deleted while somebody waited for it: what is told of it last. */

@@ -10,14 +10,15 @@
 #include <assert.h>
 
 /* One order of columns for every statement that reads tasks. `o.id` is the organisation's public id;
- * the last column tells whether the agent that the tree belongs to is being deleted. */
+ * the last columns tell whether the agent that the tree belongs to is being deleted, and whether there are sub-tasks. */
 #define COLUMNS                                                                                                  \
     "t.n, t.org, t.owner, t.root, coalesce(t.parent, 0), t.depth, t.run, t.slot, t.turn, t.turns, t.is_named,"   \
     " t.is_outside, t.deleting, t.id, t.agent_id, t.status, t.source, t.triggering_agent_id, t.prompt_tokens,"   \
     " t.completion_tokens, t.created_at, t.updated_at, t.sealed, o.id,"                                          \
     " (SELECT p.id FROM task p WHERE p.n = t.parent AND p.org = t.org),"                                         \
-    " coalesce((SELECT a.deleting FROM agent a WHERE a.n = t.owner AND a.org = t.org), 0)"
-enum { AT_SEALED = 22, AT_ORG_ID = 23, AT_PARENT_ID = 24, AT_OWNER_DELETING = 25, COLUMNS_COUNT = 26 };
+    " coalesce((SELECT a.deleting FROM agent a WHERE a.n = t.owner AND a.org = t.org), 0),"                      \
+    " EXISTS (SELECT 1 FROM task c WHERE c.parent = t.n AND c.org = t.org)"
+enum { AT_SEALED = 22, AT_ORG_ID, AT_PARENT_ID, AT_OWNER_DELETING, AT_HAS_CHILDREN, COLUMNS_COUNT };
 /* Everything below a task, itself included: $2 in the organisation $1. */
 #define TREE                                                                                \
     "WITH RECURSIVE tree (n) AS (SELECT n FROM task WHERE n = $2 AND org = $1"              \
@@ -38,6 +39,8 @@ static void read_row(const struct rows *rows, int i, struct task *t)
     t->created_at = row_num(rows, i, 20), t->updated_at = row_num(rows, i, 21);
     t->organization_id = row_text(rows, i, AT_ORG_ID);
     t->parent_execution = row_text(rows, i, AT_PARENT_ID);
+    t->sealed = row_text(rows, i, AT_SEALED);
+    t->has_children = row_num(rows, i, AT_HAS_CHILDREN);
     if (row_num(rows, i, AT_OWNER_DELETING)) t->is_deleting = true;
 }
 
@@ -102,24 +105,15 @@ static struct seal_place place_of(const struct task *t)
     return (struct seal_place){.table = "task", .group = "sealed", .owner = t->n};
 }
 
-static struct err open_sealed(struct ctx *cx, struct store *store, const struct secret *secret, struct str sealed,
-                              struct task *t)
+static struct err show_sealed(struct ctx *cx, struct store *store, const struct secret *secret, struct task *t)
 {
-    if (!sealed.count) return OK;
+    if (!t->sealed.count) return OK;
     struct str plain;
-    TRY(unseal(cx->arena, store, secret, place_of(t), sealed, &plain));
+    TRY(unseal(cx->arena, store, secret, place_of(t), t->sealed, &plain));
     struct json v;
     TRY(json_parse_own(cx->arena, plain, &v));
     if (json_is_there(json_get(v, "title"))) t->title = json_text(json_get(v, "title"));
     return OK;
-}
-
-static struct err show_sealed(struct ctx *cx, struct store *store, const struct secret *secret, struct task *t)
-{
-    struct rows rows;
-    TRY(db_read(cx, store->db, POINT("SELECT sealed FROM task WHERE n = $1 AND org = $2 AND sealed IS NOT NULL"),
-                ARGS(num(t->n), num(t->org)), &rows));
-    return rows.count ? open_sealed(cx, store, secret, row_text(&rows, 0, 0), t) : OK;
 }
 
 /* The children's ids, those in a terminal state again by themselves. Of a past moment: those that
@@ -127,6 +121,7 @@ static struct err show_sealed(struct ctx *cx, struct store *store, const struct 
 static struct err show_children(struct ctx *cx, struct store *store, struct task *t, int64_t before, int64_t time)
 {
     struct rows rows;
+    if (!t->has_children) return OK;
     TRY(db_read(cx, store->db,
                 POINT("SELECT c.id, c.status, coalesce(u.finished_at, 0) FROM task c"
                       " JOIN turn u ON u.task = c.n AND u.number = c.turn"
@@ -269,7 +264,7 @@ static struct err open_item(struct ctx *cx, struct store *store, const struct ro
     struct err e = store_turn_open(cx, store, &secret, &turn, t);
     t->source = source;
     if (!failed(e)) e = store_turn_result(cx, store, &secret, t, &turn, &t->result, &t->used_tools);
-    if (!failed(e)) e = open_sealed(cx, store, &secret, row_text(rows, i, AT_SEALED), t);
+    if (!failed(e)) e = show_sealed(cx, store, &secret, t);
     secret_drop(store->keyring, &secret);
     if (t->input.user.is_there) out->user_id = t->input.user.id;
     return e;

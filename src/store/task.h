@@ -22,7 +22,7 @@ struct err store_task_holding(struct ctx *, struct store *, int64_t org, struct 
 
 /* Which moment of a turn is shown. */
 enum task_moment { MOMENT_NOW, MOMENT_CREATED, MOMENT_EXECUTING, MOMENT_FINISHED };
-/* Fill in what a turn asked for and gave, and the children. For other moments than now: as it was at
+/* Of a row that was just read: fill in what a turn asked for and gave, and the children. For other moments than now: as it was at
  * that moment, `at` being the number of the entry that said so. Does not wait. */
 struct err store_task_show(struct ctx *, struct store *, const struct secret *, struct task *, int64_t turn,
                            enum task_moment, int64_t at) MUST_CHECK;

@@ -144,3 +144,26 @@ TEST(a_task_has_exactly_the_contracts_keys)
     buf_free(&out);
     faults_free(&faults);
 }
+
+/* Every text: the struct is wiped behind the copy. */
+TEST(a_task_that_is_kept_borrows_nothing)
+{
+    struct arena lent = arena_new(), kept = arena_new();
+    struct task t;
+    shape_defaults(&lent, &task_shape, &t);
+    lent.wipe = true;
+    t.id = str_copy(&lent, S("an id"));
+    t.agent_id = str_copy(&lent, S("an agent"));
+    t.input.text = str_copy(&lent, S("hello"));
+    t.input.files = str_copy(&lent, S("[\"f\"]"));
+    t.input.user = (struct task_user){.is_there = true, .id = str_copy(&lent, S("u")), .email = str_copy(&lent, S("e"))};
+    t.input.attachments = str_copy(&lent, S("[1]"));
+    t.model_name = str_copy(&lent, S("m"));
+    t.draft = str_copy(&lent, S("{}"));
+    task_keep(&kept, &t);
+    arena_free(&lent);
+    CHECK(str_is(t.id, "an id") && str_is(t.agent_id, "an agent") && str_is(t.input.text, "hello") && str_is(t.model_name, "m"));
+    CHECK(str_is(t.input.files, "[\"f\"]") && str_is(t.input.user.id, "u") && str_is(t.input.user.email, "e"));
+    CHECK(str_is(t.input.attachments, "[1]") && str_is(t.draft, "{}") && !t.title.at && !t.input.principal.at);
+    arena_free(&kept);
+}
