@@ -40,22 +40,26 @@ struct err api_get_task(struct ctx *cx, struct call *call)
  * whoever asks joins, and no DELETE is a 404 while a key of the task exists. */
 struct err api_delete_task(struct ctx *cx, struct call *call)
 {
+    struct app *app = call->app;
+    struct str id = call_path(call, "task_id");
     struct task task;
-    struct err e = store_task_holding(cx, call->app->store, call->who.org, call_path(call, "task_id"), &task);
+    struct err e = store_task_holding(cx, app->store, call->who.org, id, &task);
 
-    if (e.code == ERR_NOT_FOUND) e = task_of_caller(cx, call, &task);
+    if (!failed(e)) e = engine_erase(cx, app->engine, &task);
+    else if (e.code == ERR_NOT_FOUND) e = engine_join_erasure(cx, app->engine, call->who.org, id);
+    if (e.code == ERR_NOT_FOUND) e = store_task_whose(cx, app->store, id);
     TRY(e);
-    TRY(engine_erase(cx, call->app->engine, &task));
     return reply_empty(call, 204);
 }
 
 /* POST /v1/tasks/{task_id}/stop */
 struct err api_stop_task(struct ctx *cx, struct call *call)
 {
+    struct str id = call_path(call, "task_id");
     struct task task;
-    struct err e = store_task_holding(cx, call->app->store, call->who.org, call_path(call, "task_id"), &task);
+    struct err e = store_task_holding(cx, call->app->store, call->who.org, id, &task);
 
-    if (e.code == ERR_NOT_FOUND) e = task_of_caller(cx, call, &task);
+    if (e.code == ERR_NOT_FOUND) e = store_task_whose(cx, call->app->store, id);
     TRY(e);
     TRY(engine_stop(cx, call->app->engine, &task));
     TRY(task_of_caller(cx, call, &task));

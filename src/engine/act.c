@@ -7,7 +7,7 @@
 static void drop(struct act *act)
 {
     if (--act->holders) return;
-    free(act->nodes);
+    arena_free(&act->arena);
     free(act);
 }
 
@@ -24,11 +24,15 @@ static struct err name_nodes(struct ctx *cx, struct act *act)
     struct task_node *nodes;
     int count;
     TRY(store_task_tree(cx, act->engine->store, act->org, act->n, &nodes, &count));
-    act->nodes = malloc((size_t)(count + 1) * sizeof *act->nodes);
-    if (!act->nodes) return err(ERR_MEMORY, "there is no memory for this request");
-    for (int i = 0; i < count; i++) act->nodes[act->nodes_count++] = nodes[i].n;
+    act->nodes = arena_try_alloc(&act->arena, (size_t)(count + 1) * sizeof *act->nodes);
+    act->ids = arena_try_alloc(&act->arena, (size_t)(count + 1) * sizeof *act->ids);
+    if (!act->nodes || !act->ids) return err(ERR_MEMORY, "there is no memory for this request");
+    for (int i = 0; i < count; i++) {
+        act->ids[i] = str_copy(&act->arena, nodes[i].id);
+        act->nodes[act->nodes_count++] = nodes[i].n;
+    }
     if (!count) act->nodes[act->nodes_count++] = act->n;
-    return OK;
+    return act->arena.exhausted ? err(ERR_MEMORY, "there is no memory for this request") : OK;
 }
 
 struct err act_open(struct ctx *cx, struct engine *engine, const struct task *t, bool is_erasure, fiber_fn *main,
@@ -47,7 +51,7 @@ struct err act_open(struct ctx *cx, struct engine *engine, const struct task *t,
     struct err e = name_nodes(cx, act);
     if (!failed(e)) e = scope_spawn(&engine->cx, main, act);
     if (failed(e)) {
-        free(act->nodes);
+        arena_free(&act->arena);
         free(act);
         return e.code == ERR_LIMIT ? err(ERR_BUSY, "The server has too much to do") : e;
     }

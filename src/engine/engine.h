@@ -77,6 +77,8 @@ struct err engine_stop(struct ctx *, struct engine *, const struct task *) MUST_
 /* Stop it, fence it, erase it, in that order. When this returns OK no row, no byte and no key of the tree is left.
  * Whoever comes meanwhile joins. ERR_BUSY: not at rest in time; it goes on by itself. */
 struct err engine_erase(struct ctx *, struct engine *, const struct task *) MUST_CHECK;
+/* The same for an id whose row is gone already, while its key is not. ERR_NOT_FOUND: none such is being erased. */
+struct err engine_join_erasure(struct ctx *, struct engine *, int64_t org, struct str id) MUST_CHECK;
 /* From the return on the agent and its trees are gone for everybody; they are erased behind it. */
 struct err engine_erase_agent(struct ctx *, struct engine *, const struct agent_row *) MUST_CHECK;
 /* Is it being erased by one of the two? */

@@ -56,6 +56,16 @@ static struct err drop_rows(struct ctx *cx, struct act *act, int64_t **slots, in
     return OK;
 }
 
+/* The rows are gone: nobody else knows these slots before the next start, so we do not give up. */
+static struct err destroy_keys(struct ctx *cx, struct act *act, const int64_t *slots, int slots_count)
+{
+    for (;;) {
+        struct err e = keyring_destroy(cx, act->engine->store->keyring, slots, slots_count);
+        if (!failed(e)) return OK;
+        TRY(wait_ms(cx, AGAIN_MS));
+    }
+}
+
 static struct err erase(struct ctx *cx, struct act *act)
 {
     int64_t *slots;
@@ -65,7 +75,7 @@ static struct err erase(struct ctx *cx, struct act *act)
     tree_stir(act->engine, act->root); /* followers hear the end of the task before its deleter does */
     TRY(drop_in_pieces(cx, act));
     TRY(drop_rows(cx, act, &slots, &slots_count));
-    return keyring_destroy(cx, act->engine->store->keyring, slots, slots_count);
+    return destroy_keys(cx, act, slots, slots_count);
 }
 
 static struct err erase_main(struct ctx *cx, void *arg)
@@ -78,12 +88,17 @@ static struct err erase_main(struct ctx *cx, void *arg)
 struct err engine_erase(struct ctx *cx, struct engine *engine, const struct task *t)
 {
     struct act *act = act_over(engine, t->n);
-    bool is_first = !act || !act->is_erasure;
-    if (is_first) TRY(act_open(cx, engine, t, true, erase_main, &act));
-    else act->holders++;
-    TRY(act_join(cx, act, engine->settings.rest_wait_ms));
-    if (is_first) log_event(EVENT_task_erased, LOG_TEXT("task", t->id));
-    return OK;
+    if (act && act->is_erasure) act->holders++;
+    else TRY(act_open(cx, engine, t, true, erase_main, &act));
+    return act_join(cx, act, engine->settings.rest_wait_ms);
+}
+
+struct err engine_join_erasure(struct ctx *cx, struct engine *engine, int64_t org, struct str id)
+{
+    struct act *act = act_erasing(engine, org, id);
+    if (!act) return err(ERR_NOT_FOUND, "Task not found");
+    act->holders++;
+    return act_join(cx, act, engine->settings.rest_wait_ms);
 }
 
 /* ---- agents, with their trees ------------------------------------------------------ */

@@ -259,6 +259,14 @@ struct act *act_over(const struct engine *engine, int64_t n)
     return found;
 }
 
+struct act *act_erasing(const struct engine *engine, int64_t org, struct str id)
+{
+    for (struct act *act = engine->acts; act; act = act->next)
+        for (int i = 0; act->is_erasure && !act->is_done && act->org == org && i < act->nodes_count; i++)
+            if (str_eq(act->ids[i], id)) return act;
+    return NULL;
+}
+
 struct err act_clear(struct ctx *cx, struct engine *engine, int64_t n)
 {
     for (;;) {

@@ -63,7 +63,9 @@ struct act {
     struct act *next;
     bool is_erasure, is_done;
     int64_t org, n, root;
-    int64_t *nodes;        /* n of every task at its beginning, rising */
+    struct arena arena;
+    int64_t *nodes;        /* n of every task at its beginning, rising; and their ids */
+    struct str *ids;
     int nodes_count;
     int holders;
     struct err outcome;
@@ -121,5 +123,7 @@ void tree_stir(struct engine *, int64_t root);
 /* The act that this task, or one above it, is under; null: none. Looks at what lives, not at the disk. */
 struct act *act_over(const struct engine *, int64_t n);
 bool act_covers(const struct act *, const struct engine *, int64_t n);
+/* The erasure that a caller's id is under, also when its row is gone and its key is not yet; null: none. */
+struct act *act_erasing(const struct engine *, int64_t org, struct str id);
 /* ERR_CONFLICT under an erasure; waits for the end of a stop. */
 struct err act_clear(struct ctx *, struct engine *, int64_t n) MUST_CHECK;

@@ -327,10 +327,10 @@ static struct err start_once(struct ctx *cx, struct engine *engine, struct accep
     struct task *t = a->task, held;
     if (has_id) {
         struct err e = store_task_holding(cx, engine->store, a->org, t->id, &held);
-        /* Not ours: another organisation's is a 403. It may also have come between the two looks. */
-        if (e.code == ERR_NOT_FOUND) e = store_task_find(cx, engine->store, a->org, t->id, &held);
         if (!failed(e)) return start_next(cx, engine, a, &held);
+        if (e.code == ERR_NOT_FOUND) e = store_task_whose(cx, engine->store, t->id);
         if (e.code != ERR_NOT_FOUND) return e;
+        if (act_erasing(engine, a->org, t->id)) return err(ERR_CONFLICT, "Task is being deleted");
     }
     t->n = a->after = store_number(engine->store);
     if (!has_id) t->id = uuid_new(cx->arena);

@@ -66,7 +66,7 @@ struct err store_task_holding(struct ctx *cx, struct store *store, int64_t org, 
 
 /* Whose it is, when it is not the caller's: an id that the server made is global, so it is a
  * 403; one that a caller chose is a name inside that organisation, so it is a 404. */
-static struct err whose(struct ctx *cx, struct store *store, struct str id)
+struct err store_task_whose(struct ctx *cx, struct store *store, struct str id)
 {
     struct rows rows;
     TRY(db_read(cx, store->db, POINT(SQL_TASK_MADE_BY_SERVER),
@@ -77,7 +77,7 @@ static struct err whose(struct ctx *cx, struct store *store, struct str id)
 struct err store_task_find(struct ctx *cx, struct store *store, int64_t org, struct str id, struct task *out)
 {
     struct err e = store_task_holding(cx, store, org, id, out);
-    if (e.code == ERR_NOT_FOUND) return whose(cx, store, id);
+    if (e.code == ERR_NOT_FOUND) return store_task_whose(cx, store, id);
     TRY(e);
     return out->is_deleting ? not_found() : OK;
 }

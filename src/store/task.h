@@ -20,6 +20,9 @@ struct err store_task_get(struct ctx *, struct store *, int64_t org, int64_t n, 
 /* The task in whose row `id` stands, even if it is being deleted: for telling 409 from a new task. Does not wait. */
 struct err store_task_holding(struct ctx *, struct store *, int64_t org, struct str id, struct task *out) MUST_CHECK;
 
+/* An id that is not the caller's: ERR_DENIED if the server made it for somebody else, ERR_NOT_FOUND otherwise. Does not wait. */
+struct err store_task_whose(struct ctx *, struct store *, struct str id) MUST_CHECK;
+
 /* Which moment of a turn is shown. */
 enum task_moment { MOMENT_NOW, MOMENT_CREATED, MOMENT_EXECUTING, MOMENT_FINISHED };
 /* Of a row that was just read: fill in what a turn asked for and gave, and the children. For other moments than now: as it was at
