@@ -212,6 +212,17 @@ static void push_front(struct reading_back *r, struct llm_message *m)
     for (const struct llm_call *c = m->calls; c; c = c->next) r->turn_bytes += (int64_t)c->arguments.count;
 }
 
+/* What was offered then was used, whatever became of the tool since. */
+static void note_calls(struct arena *a, struct prompt *p, const struct said *said)
+{
+    for (int i = said->calls_count - 1; i >= 0; i--) {
+        if (!said->calls[i].operation_id.count) continue;
+        struct used_tool *used = NEW(a, struct used_tool);
+        *used = (struct used_tool){said->calls[i].name, p->used};
+        p->used = used;
+    }
+}
+
 /* A model turn and the results of its calls. Of the running turn a call without a result is open; of an older
  * one it never had any, and the model's API wants an answer to every call. */
 static void take_said(struct ctx *cx, struct reading_back *r, const struct entry *e, const struct said *said)
@@ -235,6 +246,7 @@ static void take_said(struct ctx *cx, struct reading_back *r, const struct entry
     if (!is_running) return;
     p->steps_done++;
     p->calls_done += said->calls_count;
+    note_calls(cx->arena, p, said);
     if (!open_count) return;
     p->last = NEW(cx->arena, struct said);
     *p->last = *said;

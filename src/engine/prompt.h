@@ -22,6 +22,10 @@ struct open_call {              /* made before a crash, result not on disk */
     int call;
     int64_t sub_task;           /* n of the sub-task that it made; 0: none */
 };
+struct used_tool {              /* a call that was made before a crash */
+    struct str name;
+    struct used_tool *next;
+};
 struct prompt {
     struct agent agent;
     struct llm_model model;
@@ -30,6 +34,7 @@ struct prompt {
     int offers_count;
     int steps_done;             /* model turns of this turn so far */
     int64_t calls_done;
+    struct used_tool *used;     /* of these steps, in their order */
     struct said *last;          /* the model turn whose calls are open, or null */
     int64_t last_n;
     struct open_call *open;

@@ -307,6 +307,7 @@ static struct err run_turn(struct ctx *cx, struct run *run)
     int64_t steps_max = run->engine->settings.steps_max;
 
     TRY(prompt_build(cx, run, p));
+    for (const struct used_tool *used = p->used; used; used = used->next) note_used(cx->arena, run, used->name);
     if (p->open_count) TRY(run_tools(cx, run, p)); /* what a crash left open */
     while (p->steps_done < steps_max) {
         struct llm_turn turn;
