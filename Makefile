@@ -31,7 +31,7 @@ assets  := $(sort $(wildcard migrations/*.sql)) $(wildcard contract/openapi.json
 suites  := unit store flow
 test_o   = $(patsubst %.c,$(B)/%.o,$(wildcard tests/*.c tests/$(1)/*.c tests/$(1)/*/*.c))
 
-.PHONY: all race help run check layers gen bench clean docs docs-check unit store flow contract tools fuzz fuzz-run fuzz-replay
+.PHONY: all race crash help run check layers gen bench clean docs docs-check unit store flow contract tools fuzz fuzz-run fuzz-replay
 all: $(B)/agentd tools
 help:
 	@sed -n 's/^#: //p' Makefile
@@ -42,6 +42,7 @@ help:
 #: make race ROUNDS=1000 SEED=2   deletes, stops, messages and streams against each other
 #: make fuzz T=json    SECONDS=60 of one target   make fuzz-replay   all kept inputs, once
 #: make layers         who may include whom   make gen              routes from the contract
+#: make crash N=1000 the server dies at N more writes of a scripted life (SEED=1)
 #: make bench          every figure of README make docs             settings and events from tables
 
 $(B)/agentd: $(B)/src/main.o $(lib_o)
@@ -66,6 +67,19 @@ $(1): $(B)/tests/$(1).run $$(needs_$(1))
 	AGENTD_BUILD=$(B) $(B)/tests/$(1).run $(T)
 endef
 $(foreach s,$(suites),$(eval $(call suite_rule,$(s))))
+
+# The server dies at each write: N points more of the scripted life SEED, remembered in build/crash/done. Its child is
+# all of main.c.
+N       ?= 1000
+DONE    ?= build/crash/done
+crash: $(B)/tests/crash.run
+	@mkdir -p build/crash
+	AGENTD_CRASH_POINTS=$(N) AGENTD_CRASH_SEED=$(SEED) AGENTD_CRASH_DONE=$(DONE) $<
+$(B)/tests/crash.run: $(call test_o,crash) $(B)/tests/store/power.o $(B)/tests/crash/agentd.o $(lib_o)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+$(B)/tests/crash/agentd.o: src/main.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -Wno-missing-prototypes -Dmain=agentd_main -MMD -MP -c -o $@ $<
 
 # The flow suite again, recorded; so `check` runs this one and not both.
 contract: $(B)/tests/flow.run $(B)/agentd tools

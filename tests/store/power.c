@@ -1,5 +1,6 @@
 #include "power.h"
 #include <assert.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -70,6 +71,8 @@ static void (*cut_fn)(void *);
 static void *cut_arg;
 static int64_t steps, syncs, failures, fail_at;
 static int fail_with;
+static void (*step_fn)(void *, int64_t);
+static void *step_arg;
 
 uint64_t power_dice(uint64_t *seed, uint64_t sides)
 {
@@ -313,6 +316,50 @@ void world_write(const struct world *w, const char *directory)
     }
 }
 
+static void read_file(struct world *w, const char *path, const char *name)
+{
+    struct buf *all = &w->files[w->files_count].durable;
+    char piece[65536];
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    assert(fd >= 0 && w->files_count < FILES_MAX);
+    for (ssize_t n; (n = read(fd, piece, sizeof piece)) > 0;) buf_add(all, piece, (size_t)n);
+    close(fd);
+    name_put(&w->durable, name, w->files_count++);
+}
+
+static void read_directory(struct world *w, const char *directory, const char *name)
+{
+    char path[2 * PATH_MAX_HERE], below_top[PATH_MAX_HERE];
+    DIR *entries = opendir(directory);
+    assert(entries);
+    for (struct dirent *d; (d = readdir(entries));) {
+        size_t count = strlen(d->d_name);
+        if (d->d_name[0] == '.' || (count > 4 && !strcmp(d->d_name + count - 4, "-shm"))) continue;
+        snprintf(path, sizeof path, "%s/%s", directory, d->d_name);
+        int length = snprintf(below_top, sizeof below_top, "%s%s%s", name, *name ? "/" : "", d->d_name);
+        assert(length < (int)sizeof below_top);
+        (void)length;
+        if (d->d_type != DT_DIR) read_file(w, path, below_top);
+        else if (!*name) name_put(&w->durable, below_top, DIRECTORY);
+    }
+    closedir(entries);
+}
+
+struct world *world_read(const char *directory)
+{
+    struct world *w = calloc(1, sizeof *w);
+    assert(w);
+    read_directory(w, directory, "");
+    char path[2 * PATH_MAX_HERE];
+    for (int i = 0; i < NAMES_MAX; i++) {
+        if (!w->durable.at[i].path[0] || w->durable.at[i].file != DIRECTORY) continue;
+        snprintf(path, sizeof path, "%s/%s", directory, w->durable.at[i].path);
+        read_directory(w, path, w->durable.at[i].path);
+    }
+    w->current = w->durable;
+    return w;
+}
+
 /* ---- recording --------------------------------------------------------------------- */
 
 /* The path below the recorded top; null: not ours. */
@@ -335,6 +382,7 @@ static bool fails(void)
 {
     if (!world) return false;
     steps++;
+    if (step_fn) step_fn(step_arg, steps);
     if (!fail_at || --fail_at) return false;
     errno = fail_with;
     failures++;
@@ -656,7 +704,15 @@ void power_off(void)
     world_free(world);
     world = NULL;
     cut_fn = NULL;
+    step_fn = NULL;
     fail_at = 0;
+}
+
+void power_each_step(void (*fn)(void *, int64_t), void *arg)
+{
+    LOCKED;
+    step_fn = fn;
+    step_arg = arg;
 }
 
 void power_fail_at(int64_t nth, int error_number)

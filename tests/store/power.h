@@ -30,9 +30,13 @@ void world_free(struct world *);
 const char *power_dir(void);
 /* As real files under `top`. */
 void world_write(const struct world *, const char *top);
+/* What lies under `top`, all of it synced: directories of one level, without SQLite's shared memory. */
+struct world *world_read(const char *top);
 
 /* Make the n-th write (or sync, or truncation) from now fail, once, with this errno; 0 takes it back. */
 void power_fail_at(int64_t nth, int error_number);
+/* fn(arg, n) before the n-th write or sync takes effect, on whichever thread makes it. Until power_off. */
+void power_each_step(void (*fn)(void *, int64_t step), void *arg);
 int64_t power_failures(void); /* so far */
 int64_t power_steps(void); /* writes and syncs so far */
 int64_t power_syncs(void);
