@@ -43,6 +43,7 @@ static int faults_of(const char *body)
     struct json_fault why;
     struct arena *a = test_arena();
     CHECK_OK(json_parse(a, str(body), &v, &why));
+    faults_free(&faults); /* of the body before */
     faults = faults_new(a);
     given = (struct given){0};
     shape_defaults(a, &task_shape, &task);
