@@ -105,7 +105,6 @@ static void writes(struct client *c, struct str bytes)
 
 static void forget_answer(struct client *c)
 {
-    if (c->method && !c->is_recorded) record(c);
     c->status = 0;
     c->head = c->type = "";
     c->body.count = 0;
@@ -119,7 +118,7 @@ static void forget_answer(struct client *c)
 
 void sends_raw(struct client *c, const char *method, const char *target, struct str bytes)
 {
-    if (c->method && !c->is_recorded) record(c);
+    record(c);
     if (bytes.count > 0) connects(c);
     forget_answer(c);
     c->method = method;
@@ -132,6 +131,7 @@ void sends_bytes(struct client *c, const char *what, struct str body)
 {
     const char *space = strchr(what, ' ');
     CHECK(space);
+    record(c); /* a stream that is given up, with the body that it came from */
     const char *method = str_z(test_arena(), str_n(what, (size_t)(space - what)));
     struct buf request = {0};
     buf_addf(&request, "%s HTTP/1.1\r\nHost: %s\r\n", what, c->play->server->address);
