@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include "base/log.h"
+#include "io/loop.h"
 #include "io/offload.h"
 #include "store/batch.h"
 #include "store/sqlite_connection.h"
@@ -55,6 +56,8 @@ struct db {
     char *path;
     struct connection writer, point;
     struct worker *writing;
+    bool is_reading;              /* `point` is in a transaction, until `reading_ends` */
+    struct deferred reading_ends;
     struct reader readers[READERS_MAX];
     int readers_count;
     int log_pages, checkpoint_at; /* the writer's */
@@ -315,6 +318,30 @@ static void write_group(void *self, struct job *jobs)
     rides_give(db, failed(e) ? &db->waiting : &db->finished, &rides);
 }
 
+/* ---- point reads, together ------------------------------------------------------------ */
+
+/* Beginning and ending a look at the database costs locks, more than a row does: so the fibers that run before
+ * the loop polls again look together. A write that was answered ends the look: who has been answered
+ * sees its own. */
+static void end_reading(void *self)
+{
+    struct db *db = self;
+    if (!db->is_reading) return;
+    db->is_reading = false;
+    if (!connection_is_inside(&db->point)) return; /* a failure has ended it */
+    struct err e = connection_run(&db->point, "COMMIT", NO_ARGS, NULL, NULL, NULL);
+    (void)failed(e); /* nothing was written */
+}
+
+static struct err begin_reading(struct ctx *cx, struct db *db)
+{
+    if (db->is_reading || !cx->loop) return OK;
+    TRY(connection_run(&db->point, "BEGIN", NO_ARGS, NULL, NULL, NULL));
+    db->is_reading = true;
+    loop_defer(db->loop, &db->reading_ends, end_reading, db);
+    return OK;
+}
+
 /* ---- db_write ---------------------------------------------------------------------- */
 
 static void settle(struct batch *b)
@@ -333,6 +360,7 @@ static struct err submit(struct ctx *cx, struct db *db, struct write *write)
     } else {
         e = worker_do(cx, db->writing, &write->job);
     }
+    end_reading(db);
     settle(write->batch);
     tell_riders(db);
     return e;
@@ -409,6 +437,7 @@ static struct err read_elsewhere(struct ctx *cx, struct db *db, const char *sql,
     reader->scans++;
     struct err e = worker_do(cx, reader->worker, &scan.job);
     reader->scans--;
+    end_reading(db); /* nor does anybody see less than before */
     arena_adopt(cx->arena, &scan.found);
     if (!failed(e)) *rows = scan.rows;
     return e;
@@ -420,6 +449,7 @@ struct err db_read(struct ctx *cx, struct db *db, struct statement statement, st
     if (cx->arena->exhausted) return err(ERR_MEMORY, "there is no memory left for this request");
     if (statement.is_scan && cx->loop && db->writing && db->settings.readers > 0)
         return read_elsewhere(cx, db, statement.sql, args, rows);
+    TRY(begin_reading(cx, db));
     return connection_run(&db->point, statement.sql, args, cx->arena, rows, NULL);
 }
 
@@ -437,6 +467,8 @@ void db_close(struct db *db)
 {
     db->is_closing = true;
     if (db->writing) worker_close(db->writing);
+    loop_undefer(&db->reading_ends);
+    end_reading(db);
     for (int i = 0; i < db->readers_count; i++) {
         worker_close(db->readers[i].worker);
         if (db->readers[i].connection.handle) connection_close(&db->readers[i].connection);
