@@ -256,12 +256,22 @@ static struct err check_held(struct ctx *cx, struct engine *engine, const struct
     return OK;
 }
 
+/* Look again. */
+static struct err beaten(struct acceptance *a)
+{
+    a->is_beaten = true;
+    return err(ERR_CONFLICT, "The task was changed meanwhile");
+}
+
 static struct err start_next(struct ctx *cx, struct engine *engine, struct acceptance *a, const struct task *held)
 {
     struct task *t = a->task;
     struct secret secret;
     TRY(check_held(cx, engine, a, held));
-    TRY(act_clear(cx, engine, held->n));
+    if (act_over(engine, held->n)) { /* we wait, and then what we know of it is old */
+        TRY(act_clear(cx, engine, held->n));
+        return beaten(a);
+    }
     t->n = held->n, t->root = held->root, t->parent = held->parent, t->depth = held->depth, t->owner = held->owner;
     t->slot = held->slot, t->run = held->run, t->turns = held->turns;
     t->parent_execution = held->parent_execution;
@@ -285,6 +295,7 @@ static struct err start_next(struct ctx *cx, struct engine *engine, struct accep
     if (!failed(e)) e = store_task_show(cx, engine->store, &secret, t, t->turn, MOMENT_CREATED, INT64_MAX);
     if (e.code == ERR_NOT_FOUND) e = err(ERR_CONFLICT, "Task is being deleted"); /* between the commit and the look */
     secret_drop(engine->store->keyring, &secret);
+    if (e.code == ERR_NOT_FOUND) return err(ERR_CONFLICT, "Task is being deleted"); /* after all */
     TRY(e);
     t->turns = t->turn;
     t->created_at = held->created_at;
@@ -332,6 +343,7 @@ static struct err start_once(struct ctx *cx, struct engine *engine, struct accep
         if (e.code != ERR_NOT_FOUND) return e;
         if (act_erasing(engine, a->org, t->id)) return err(ERR_CONFLICT, "Task is being deleted");
     }
+    t->turn = t->turns = 1;
     t->n = a->after = store_number(engine->store);
     if (!has_id) t->id = uuid_new(cx->arena);
     t->is_named = has_id;
@@ -359,8 +371,7 @@ struct err engine_start(struct ctx *cx, struct engine *engine, struct acceptance
     t->agent_id = a->agent->id;
     t->status = TASK_PENDING;
     t->execution_attempts = 1;
-    t->turn = t->turns = 1;
-    struct str parent = t->parent_execution;
+    struct str parent = t->parent_execution, triggering = t->triggering_agent_id;
     for (int i = 0; i < TRIES; i++) {
         a->is_beaten = false;
         struct err e = start_once(cx, engine, a, has_id);
@@ -372,6 +383,7 @@ struct err engine_start(struct ctx *cx, struct engine *engine, struct acceptance
         TRY(find_made(cx, engine, a));
         if (a->is_again) return OK;
         t->parent_execution = parent;
+        t->triggering_agent_id = triggering;
     }
     return err(ERR_BUSY, "The task is being changed by too many at once");
 }

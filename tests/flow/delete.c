@@ -230,7 +230,9 @@ FLOW(an_id_is_free_at_once_also_after_deleting_a_running_task)
         if (i % 2) model_waits(play, f("requests=%d&open=1", i / 2 + 1));
         sends(anna, "DELETE /v1/tasks/ring", "");
         gets_status(anna, 204);
-        CHECK(model_count(play, "open") == 0);
+        /* What the model had not read yet of a call and its end it may read one after the other. */
+        if (i % 2) CHECK(model_count(play, "open") == 0);
+        else model_waits(play, "open=0");
     }
     sends(anna, f("POST /v1/agents/%s/invoke", agent), says(play, "[[say new]]", "'id':'ring'"));
     gets_status(anna, 200);

@@ -205,6 +205,8 @@ class Round:
         self.note(who, f"{tag}: {status} {text[:200] if status != 200 else answer['status']}")
         if status not in (200, 404, 409, 422, 503):
             raise Fault(f"invoke answered {status} {text[:300]}")
+        if status == 404 and answer["detail"] != "Agent not found":
+            raise Fault(f"invoke answered {status} {text[:300]}")
         if status != 200:
             return
         invoke.task = answer["id"]
