@@ -16,7 +16,7 @@
 #include "store/task.h"
 #include "store/turn.h"
 
-enum { AGAIN_MS = 1000 }; /* between tries to write an ending that the disk refused */
+enum { AGAIN_MS = 1000 }; /* between tries to write what the disk refused */
 
 /* ---- the beginning of a turn ------------------------------------------------------- */
 
@@ -28,6 +28,7 @@ static struct err load_turn(struct ctx *cx, struct run *run, bool *is_there)
     int64_t number;
     struct ctx own = *cx;
 
+    run->task.id = run->task.agent_id = run->task.organization_id = S(""); /* others look at these */
     arena_free(&run->arena);
     own.arena = &run->arena;
     TRY(store_task_get(&own, store, run->task.org, run->task.n, &row));
@@ -42,6 +43,7 @@ static struct err load_turn(struct ctx *cx, struct run *run, bool *is_there)
     }
     if (!number) return OK;
     TRY(store_task_show(&own, store, &run->secret, &row, number, MOMENT_NOW, 0));
+    if (row.run_locally) return OK; /* somebody else's, and those behind it wait for him */
     run->task = row;
     run->has_next = row.turns > number;
     *is_there = true;
@@ -330,6 +332,7 @@ static struct err end_badly(struct ctx *cx, struct run *run, struct err why)
         sentence = "The server could not run this task: it is out of memory or its disk failed";
     for (;;) {
         struct err e = fail_turn(cx, run, status, sentence);
+        if (run->order == RUN_LOST_ITS_AGENT) run->order = RUN_GOES_ON; /* it ends already */
         if (!failed(e) || e.code == ERR_CONFLICT || run->order != RUN_GOES_ON) return e;
         TRY(wait_ms(cx, AGAIN_MS)); /* the disk is full or broken: nothing may stay executing for ever */
     }
@@ -342,9 +345,11 @@ static struct err run_in_scope(struct ctx *cx, struct run *run)
     struct err e = OK, closed;
 
     run->is_open = true;
-    if (!run->has_begun) e = begin_turn(&inner, run);
-    run->has_begun = true;
-    if (!failed(e)) e = run_turn(&inner, run);
+    if (!run->has_begun) {
+        e = begin_turn(&inner, run);
+        run->has_begun = !failed(e);
+    }
+    if (run->has_begun) e = run_turn(&inner, run);
     run->is_open = false;
     closed = scope_close(&inner);
     return failed(e) ? e : closed;
@@ -356,18 +361,19 @@ static struct err take_turns(struct ctx *cx, struct run *run)
         struct arena_mark mark = arena_mark(cx->arena);
         bool is_there = run->has_begun;
         struct err e = OK;
-        if (!run->has_begun) TRY(load_turn(cx, run, &is_there));
-        if (!is_there) return OK;
-        if (run->order == RUN_GOES_ON) e = run_in_scope(cx, run);
-        if (run->order == RUN_LOST_ITS_AGENT) {
+        if (!run->has_begun) e = load_turn(cx, run, &is_there);
+        if (!failed(e) && !is_there) return OK;
+        if (!failed(e) && run->order == RUN_GOES_ON) e = run_in_scope(cx, run);
+        if (run->order == RUN_LOST_ITS_AGENT) { /* a turn that has not begun finds out itself */
             run->order = RUN_GOES_ON;
-            e = err(ERR_UPSTREAM, "The agent was deleted");
+            e = run->has_begun ? err(ERR_UPSTREAM, "The agent was deleted") : OK;
         }
         if (run->order == RUN_IS_STOPPED) keep_partial(cx, run);
         if (run->order != RUN_GOES_ON) return OK;
-        if (e.code == ERR_CONFLICT || e.code == ERR_NOT_FOUND) return OK;
-        if (failed(e) && !task_is_final(run->task.status)) TRY(end_badly(cx, run, e));
-        if (!run->has_next) return OK; /* who accepts one from here on finds no run, and makes one */
+        if (e.code == ERR_CONFLICT || (e.code == ERR_NOT_FOUND && !run->has_begun)) return OK;
+        if (failed(e) && !run->has_begun) TRY(wait_ms(cx, AGAIN_MS));
+        else if (failed(e) && !task_is_final(run->task.status)) TRY(end_badly(cx, run, e));
+        if (run->has_begun && !run->has_next) return OK; /* who accepts one from here on finds no run, and makes one */
         run->has_begun = false;
         arena_rewind(cx->arena, mark);
     }

@@ -425,7 +425,8 @@ void store_task_moved(struct batch *batch, const struct task *t)
 void store_task_accept(struct batch *batch, const struct task *t, int64_t now_us)
 {
     batch_add(batch,
-              "UPDATE task SET turns = turns + 1, updated_at = $4, is_outside = $5,"
+              "UPDATE task SET turns = turns + 1, updated_at = $4,"
+              " is_outside = CASE WHEN status >= 2 AND turn = turns THEN $5 ELSE is_outside END,"
               " turn = CASE WHEN status >= 2 AND turn = turns THEN turns + 1 ELSE turn END,"
               " status = CASE WHEN status >= 2 AND turn = turns THEN 0 ELSE status END"
               " WHERE n = $1 AND org = $2 AND turns = $3 AND deleting = 0",
