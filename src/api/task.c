@@ -59,6 +59,8 @@ struct err api_stop_task(struct ctx *cx, struct call *call)
     struct task task;
     struct err e = store_task_holding(cx, call->app->store, call->who.org, id, &task);
 
+    /* Of one that is being erased we wait for the end. */
+    if (e.code == ERR_NOT_FOUND && !failed(engine_join_erasure(cx, call->app->engine, call->who.org, id))) return e;
     if (e.code == ERR_NOT_FOUND) e = store_task_whose(cx, call->app->store, id);
     TRY(e);
     TRY(engine_stop(cx, call->app->engine, &task));

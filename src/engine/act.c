@@ -4,7 +4,7 @@
 #include "store/task.h"
 #include <stdlib.h>
 
-static void drop(struct act *act)
+void act_drop(struct act *act)
 {
     if (--act->holders) return;
     arena_free(&act->arena);
@@ -18,20 +18,30 @@ static struct act *find(const struct engine *engine, int64_t n, bool is_erasure)
     return NULL;
 }
 
-/* Who hangs there now. What is born later has a parent that lives or is named. */
+static void name(struct act *act, int64_t n, struct str id)
+{
+    int at = act->nodes_count++;
+    for (; at > 0 && act->nodes[at - 1].n > n; at--) act->nodes[at] = act->nodes[at - 1];
+    act->nodes[at] = (struct act_node){n, id};
+}
+
+/* Who hangs there now: on disk, and what is about to be born. After that nothing is: whoever would has a parent that is named. */
 static struct err name_nodes(struct ctx *cx, struct act *act)
 {
+    struct tree *tree = tree_of(act->engine, act->root);
     struct task_node *nodes;
-    int count;
-    TRY(store_task_tree(cx, act->engine->store, act->org, act->n, &nodes, &count));
-    act->nodes = arena_try_alloc(&act->arena, (size_t)(count + 1) * sizeof *act->nodes);
-    act->ids = arena_try_alloc(&act->arena, (size_t)(count + 1) * sizeof *act->ids);
-    if (!act->nodes || !act->ids) return err(ERR_MEMORY, "there is no memory for this request");
-    for (int i = 0; i < count; i++) {
-        act->ids[i] = str_copy(&act->arena, nodes[i].id);
-        act->nodes[act->nodes_count++] = nodes[i].n;
-    }
-    if (!count) act->nodes[act->nodes_count++] = act->n;
+    struct ctx own = *cx;
+    int count, births = 0;
+    own.arena = &act->arena;
+    TRY(store_task_tree(&own, act->engine->store, act->org, act->n, &nodes, &count));
+    for (struct run *r = tree ? tree->runs : NULL; r; r = r->next_in_tree) births++;
+    act->nodes = arena_try_alloc(&act->arena, (size_t)(count + births + 1) * sizeof *act->nodes);
+    if (!act->nodes) return err(ERR_MEMORY, "there is no memory for this request");
+    for (int i = 0; i < count; i++) name(act, nodes[i].n, nodes[i].id);
+    if (!count) name(act, act->n, S(""));
+    for (struct run *r = tree ? tree->runs : NULL; r; r = r->next_in_tree)
+        if (!act_names(act, r->task.n) && act_covers(act, act->engine, r->task.n))
+            name(act, r->task.n, str_copy(&act->arena, r->task.id));
     return act->arena.exhausted ? err(ERR_MEMORY, "there is no memory for this request") : OK;
 }
 
@@ -70,7 +80,7 @@ struct err act_join(struct ctx *cx, struct act *act, int64_t ms)
                   : gate_wait(cx, &act->done, "an act");
     if (act->is_done) e = act->outcome;
     else if (e.code == ERR_TIMEOUT) e = err(ERR_BUSY, "The task did not come to rest in time; it is being ended");
-    drop(act);
+    act_drop(act);
     return e;
 }
 
@@ -109,7 +119,7 @@ void act_finish(struct act *act, struct err outcome)
     gate_open(&act->done);
     gate_open(&engine->rest);
     tree_stir(engine, act->root); /* followers look again */
-    drop(act);
+    act_drop(act);
 }
 
 void act_stop_behind(struct engine *engine, const struct task *t)
@@ -118,6 +128,6 @@ void act_stop_behind(struct engine *engine, const struct task *t)
     struct arena arena = arena_new();
     struct ctx cx = engine->cx;
     cx.arena = &arena;
-    if (!failed(act_open(&cx, engine, t, false, stop_main, &act))) drop(act);
+    if (!failed(act_open(&cx, engine, t, false, stop_main, &act))) act_drop(act);
     arena_free(&arena);
 }

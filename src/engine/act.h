@@ -13,5 +13,6 @@ struct err act_rest(struct ctx *, struct act *, enum run_order) MUST_CHECK;
 bool act_has_life(const struct act *);
 /* In its fiber, last: tell the outcome to all who wait. */
 void act_finish(struct act *, struct err outcome);
+void act_drop(struct act *);
 /* Stop a task without waiting for it. */
 void act_stop_behind(struct engine *, const struct task *);

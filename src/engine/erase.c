@@ -19,9 +19,12 @@ enum { PLACES_AT_ONCE = 64, AGAIN_MS = 1000 };
 
 static struct err mark(struct ctx *cx, struct act *act)
 {
+    if (act->is_marked) return OK;
     struct batch *batch = batch_new(cx->arena);
     store_task_mark(batch, act->org, act->n, clock_now_us());
-    return db_write(cx, act->engine->store->db, batch);
+    TRY(db_write(cx, act->engine->store->db, batch));
+    act->is_marked = true;
+    return OK;
 }
 
 /* Beyond what one commit should hold the journal goes first, in pieces; the tree is unreachable already. */
@@ -56,7 +59,8 @@ static struct err drop_rows(struct ctx *cx, struct act *act, int64_t **slots, in
     return OK;
 }
 
-/* The rows are gone: nobody else knows these slots before the next start, so we do not give up. */
+/* The rows are gone: nobody else knows these slots before the next start, so we do not give up. Where another act was
+ * quicker there are none, and this waits until those that it took are overwritten. */
 static struct err destroy_keys(struct ctx *cx, struct act *act, const int64_t *slots, int slots_count)
 {
     for (;;) {
@@ -75,13 +79,21 @@ static struct err erase(struct ctx *cx, struct act *act)
     tree_stir(act->engine, act->root); /* followers hear the end of the task before its deleter does */
     TRY(drop_in_pieces(cx, act));
     TRY(drop_rows(cx, act, &slots, &slots_count));
+    tree_forget_notes(act->engine, act->root);
     return destroy_keys(cx, act, slots, slots_count);
 }
 
 static struct err erase_main(struct ctx *cx, void *arg)
 {
-    struct err e = erase(cx, arg);
-    act_finish(arg, e);
+    struct act *act = arg;
+    struct arena_mark at = arena_mark(cx->arena);
+    struct err e = erase(cx, act);
+    while (failed(e) && act->is_marked && !failed(wait_ms(cx, AGAIN_MS))) {
+        arena_rewind(cx->arena, at);
+        e = erase(cx, act);
+    }
+    if (!failed(e)) log_event(EVENT_task_erased, LOG_TEXT("task", act->nodes[0].id));
+    act_finish(act, e);
     return OK;
 }
 
@@ -147,8 +159,9 @@ static struct err sweep_once(struct ctx *cx, struct engine *engine, int *count)
 static struct err sweep_main(struct ctx *cx, void *arg)
 {
     struct engine *engine = arg;
-    for (int count = 1; count;) {
+    for (int count = 1; count || engine->is_sweep_wanted;) {
         struct arena_mark at = arena_mark(cx->arena);
+        engine->is_sweep_wanted = false; /* the look waits: who comes meanwhile says so */
         struct err e = sweep_once(cx, engine, &count);
         arena_rewind(cx->arena, at);
         if (failed(e) && failed(wait_ms(cx, AGAIN_MS))) break;
@@ -160,6 +173,7 @@ static struct err sweep_main(struct ctx *cx, void *arg)
 
 static void sweep_behind(struct engine *engine)
 {
+    engine->is_sweep_wanted = true;
     if (engine->is_sweeping || engine->is_closing) return;
     engine->is_sweeping = !failed(scope_spawn(&engine->cx, sweep_main, engine));
 }

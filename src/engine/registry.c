@@ -49,13 +49,25 @@ static void drop_note(struct tree *t)
     free(note);
 }
 
+static void forget_notes(struct tree *t)
+{
+    while (t->first) drop_note(t);
+    t->notes_from = 0;
+}
+
+void tree_forget_notes(struct engine *engine, int64_t root)
+{
+    struct tree *t = tree_of(engine, root);
+    if (t) forget_notes(t);
+}
+
 void tree_drop(struct tree *t)
 {
     if (--t->holders) return;
     struct tree **at = &t->engine->trees[bucket(t->root)];
     while (*at != t) at = &(*at)->next_in_bucket;
     *at = t->next_in_bucket;
-    while (t->first) drop_note(t);
+    forget_notes(t);
     free(t);
 }
 
@@ -64,8 +76,7 @@ static void keep_note(struct tree *t, const struct entry *e)
 {
     struct note *note = malloc(sizeof *note + e->body.count);
     if (!note) { /* they ask the disk then */
-        while (t->first) drop_note(t);
-        t->notes_from = 0;
+        forget_notes(t);
         return;
     }
     *note = (struct note){.entry = *e};
@@ -86,12 +97,8 @@ static void keep_note(struct tree *t, const struct entry *e)
 
 void journal_announce(struct tree *t, const struct entry *entries, int count)
 {
-    if (t->followers) {
-        for (int i = 0; i < count; i++) keep_note(t, &entries[i]);
-    } else {
-        while (t->first) drop_note(t);
-        t->notes_from = 0;
-    }
+    if (!t->followers) forget_notes(t);
+    for (int i = 0; i < count && t->followers; i++) keep_note(t, &entries[i]);
     gate_open(&t->changed);
     gate_open(&t->settled);
 }
@@ -127,7 +134,8 @@ struct run *run_new(struct engine *engine, int64_t n, int64_t root)
     return r;
 }
 
-void run_forget(struct run *r)
+/* Out of the registry; its place stays empty. */
+static void drop_run(struct run *r)
 {
     struct engine *engine = r->engine;
     struct run **at = &engine->runs[bucket(r->task.n)];
@@ -145,6 +153,12 @@ void run_forget(struct run *r)
     gate_open(&engine->rest);
     tree_drop(r->tree);
     free(r);
+}
+
+void run_forget(struct run *r)
+{
+    struct engine *engine = r->engine;
+    drop_run(r);
     engine_take_next(engine);
 }
 
@@ -200,7 +214,7 @@ static struct err take_up(struct engine *engine, int64_t org, int64_t n)
     if (run) {
         run->task.org = org;
         e = run_spawn(run);
-        if (failed(e)) run_forget(run);
+        if (failed(e)) drop_run(run); /* and its place to nobody: there is no stack for others either */
     }
     arena_free(&arena);
     return e.code == ERR_NOT_FOUND ? OK : e;
@@ -226,15 +240,15 @@ void engine_take_next(struct engine *engine)
 
 /* ---- acts -------------------------------------------------------------------------------- */
 
-static bool act_names(const struct act *act, int64_t n)
+bool act_names(const struct act *act, int64_t n)
 {
     int low = 0, high = act->nodes_count;
     while (low < high) {
         int middle = (low + high) / 2;
-        if (act->nodes[middle] < n) low = middle + 1;
+        if (act->nodes[middle].n < n) low = middle + 1;
         else high = middle;
     }
-    return low < act->nodes_count && act->nodes[low] == n;
+    return low < act->nodes_count && act->nodes[low].n == n;
 }
 
 /* A task that is younger than the act is found through its parents, which are alive or were named. */
@@ -263,7 +277,7 @@ struct act *act_erasing(const struct engine *engine, int64_t org, struct str id)
 {
     for (struct act *act = engine->acts; act; act = act->next)
         for (int i = 0; act->is_erasure && !act->is_done && act->org == org && i < act->nodes_count; i++)
-            if (str_eq(act->ids[i], id)) return act;
+            if (str_eq(act->nodes[i].id, id)) return act;
     return NULL;
 }
 

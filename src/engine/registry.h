@@ -59,13 +59,17 @@ struct tree {
     size_t notes_bytes;
 };
 
+struct act_node {
+    int64_t n;
+    struct str id;
+};
 struct act {
     struct act *next;
     bool is_erasure, is_done;
+    bool is_marked;        /* an erasure that is on disk: it ends only when it is done */
     int64_t org, n, root;
-    struct arena arena;
-    int64_t *nodes;        /* n of every task at its beginning, rising; and their ids */
-    struct str *ids;
+    struct arena arena;    /* of nodes */
+    struct act_node *nodes; /* every task there was at its beginning, n rising */
     int nodes_count;
     int holders;
     struct err outcome;
@@ -87,7 +91,8 @@ struct engine {
     bool is_closing;
     int64_t runs_count;
     struct gate rest;      /* an act is done, a run is at rest */
-    bool is_sweeping;      /* the fiber that erases deleted agents is there */
+    bool is_sweeping;      /* the fiber that erases deleted agents is there … */
+    bool is_sweep_wanted;  /* … and has to look once more */
     struct act *acts;
     struct pending *pending; /* a ring: root tasks that wait for a place */
     int64_t pending_first, pending_count, pending_room;
@@ -118,6 +123,8 @@ void tree_drop(struct tree *);
 struct tree *tree_of(const struct engine *, int64_t root); /* null: nobody holds it */
 /* Whoever waits at it looks again. */
 void tree_stir(struct engine *, int64_t root);
+/* What was noted is forgotten: followers ask the disk. */
+void tree_forget_notes(struct engine *, int64_t root);
 
 /* ---- acts ---------------------------------------------------------------------------- */
 /* The act that this task, or one above it, is under; null: none. Looks at what lives, not at the disk. */
@@ -125,5 +132,7 @@ struct act *act_over(const struct engine *, int64_t n);
 bool act_covers(const struct act *, const struct engine *, int64_t n);
 /* The erasure that a caller's id is under, also when its row is gone and its key is not yet; null: none. */
 struct act *act_erasing(const struct engine *, int64_t org, struct str id);
+/* Was there this task at its beginning? */
+bool act_names(const struct act *, int64_t n);
 /* ERR_CONFLICT under an erasure; waits for the end of a stop. */
 struct err act_clear(struct ctx *, struct engine *, int64_t n) MUST_CHECK;

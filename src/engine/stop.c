@@ -85,7 +85,8 @@ static struct err end_tree(struct ctx *cx, struct act *act)
     int count;
     TRY(store_task_tree(cx, act->engine->store, act->org, act->n, &nodes, &count));
     if (!count || nodes[0].is_deleting) return err(ERR_NOT_FOUND, "Task not found");
-    for (int i = 0; i < count; i++) TRY(end_task(cx, &ending, act->org, &nodes[i]));
+    for (int i = 0; i < count; i++)
+        if (!nodes[i].is_deleting) TRY(end_task(cx, &ending, act->org, &nodes[i])); /* else another act ends it */
     if (batch_is_empty(ending.batch)) return OK;
     TRY(db_write(cx, act->engine->store->db, ending.batch));
     struct tree *tree = tree_hold(act->engine, act->root);
@@ -93,6 +94,13 @@ static struct err end_tree(struct ctx *cx, struct act *act)
     journal_announce(tree, ending.entries, ending.count);
     tree_drop(tree);
     return OK;
+}
+
+/* The stop failed: what it brought to rest goes on. */
+static void go_on(const struct act *act)
+{
+    for (int i = 0; i < act->nodes_count; i++)
+        if (failed(engine_take_up(act->engine, act->org, act->nodes[i].n))) return; /* the next start does it */
 }
 
 struct err stop_main(struct ctx *cx, void *arg)
@@ -109,7 +117,10 @@ struct err stop_main(struct ctx *cx, void *arg)
     }
     if (e.code == ERR_CONFLICT) e = err(ERR_BUSY, "The task did not come to rest in time");
     else if (failed(e) && e.code != ERR_NOT_FOUND) e.what = "The task could not be stopped now";
+    act->holders++;
     act_finish(act, e);
+    if (failed(e) && e.code != ERR_NOT_FOUND) go_on(act);
+    act_drop(act);
     return OK;
 }
 

@@ -153,9 +153,9 @@ static void free_slots(struct keyring *k, const int64_t *slots, int count)
     }
 }
 
+/* Of none: back when what was asked before is done. */
 struct err keyring_destroy(struct ctx *cx, struct keyring *k, const int64_t *slots, int count)
 {
-    if (count == 0) return OK;
     TRY(overwrite(cx, k, slots, count));
     free_slots(k, slots, count);
     return OK;
