@@ -292,19 +292,32 @@ static struct err tell_notes(struct ctx *cx, struct follower *f, struct buf *out
     return OK;
 }
 
-static struct err tell_rows(struct ctx *cx, struct follower *f, struct buf *out)
+/* The next entries on the disk. Those of one task lie together; a tree's are picked from all over it, so that is done
+ * only where there are children. Whether there are is asked after the entries were read: a commit may land between
+ * the two reads, and a child that it makes must not be passed over. */
+static struct err read_page(struct ctx *cx, struct follower *f, struct entry **entries, int *count, bool *is_sealed)
 {
     struct store *store = f->engine->store;
+    bool has_children = false;
+    *is_sealed = false;
+    TRY(store_entry_list(cx, store, &f->secret, f->task->org, f->task->root, f->task->n, f->at.n, PAGE, entries, count));
+    if (f->sub_tasks == SUB_TASKS_NONE) return OK;
+    TRY(store_task_has_children(cx, store, f->task->org, f->task->n, &has_children));
+    if (!has_children) return OK;
+    *is_sealed = true;
+    return store_entry_list_tree(cx, store, f->task->org, f->task->root, f->at.n, PAGE, entries, count);
+}
+
+static struct err tell_rows(struct ctx *cx, struct follower *f, struct buf *out)
+{
     for (int count = PAGE; count == PAGE && !f->is_over && out->count < OUT_BYTES;) {
         struct arena_mark mark = arena_mark(cx->arena);
         struct entry *entries;
-        if (f->sub_tasks == SUB_TASKS_NONE)
-            TRY(store_entry_list(cx, store, &f->secret, f->task->org, f->task->root, f->task->n, f->at.n, PAGE, &entries, &count));
-        else
-            TRY(store_entry_list_tree(cx, store, f->task->org, f->task->root, f->at.n, PAGE, &entries, &count));
+        bool is_sealed;
+        TRY(read_page(cx, f, &entries, &count, &is_sealed));
         for (int i = 0; i < count && !f->is_over && out->count < OUT_BYTES; i++) {
             int64_t n = entries[i].n;
-            TRY(tell(cx, f, &entries[i], f->sub_tasks != SUB_TASKS_NONE, out));
+            TRY(tell(cx, f, &entries[i], is_sealed, out));
             f->at.n = n;
         }
         arena_rewind(cx->arena, mark);

@@ -334,6 +334,14 @@ struct err store_task_tree(struct ctx *cx, struct store *store, int64_t org, int
     return OK;
 }
 
+struct err store_task_has_children(struct ctx *cx, struct store *store, int64_t org, int64_t n, bool *out)
+{
+    struct rows rows;
+    TRY(db_read(cx, store->db, POINT("SELECT 1 FROM task WHERE parent = $1 AND org = $2 LIMIT 1"), ARGS(num(n), num(org)), &rows));
+    *out = rows.count > 0;
+    return OK;
+}
+
 struct err store_task_tree_count(struct ctx *cx, struct store *store, int64_t org, int64_t root, int64_t limit, int64_t *count)
 {
     struct rows rows;

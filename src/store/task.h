@@ -60,6 +60,7 @@ struct task_node {
 };
 /* A task and all below it, parents before children, in creation order. */
 struct err store_task_tree(struct ctx *, struct store *, int64_t org, int64_t n, struct task_node **nodes, int *count) MUST_CHECK;
+struct err store_task_has_children(struct ctx *, struct store *, int64_t org, int64_t n, bool *out) MUST_CHECK;
 /* How many tasks a root has, itself included; counts to `limit` at most. Does not wait. */
 struct err store_task_tree_count(struct ctx *, struct store *, int64_t org, int64_t root, int64_t limit, int64_t *count) MUST_CHECK;
 /* Is one of its ancestors, or the task itself, one of these two? Does not wait. */
