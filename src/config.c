@@ -130,7 +130,7 @@ void config_print_page(FILE *to)
     }
 }
 
-struct err config_address(struct arena *a, struct str text, struct str *host, int *port)
+struct err config_address(struct arena *a, const char *option, struct str text, struct str *host, int *port)
 {
     int64_t n = -1;
     size_t colon = text.count;
@@ -141,7 +141,7 @@ struct err config_address(struct arena *a, struct str text, struct str *host, in
         if (!str_to_int(str_cut(text, colon, text.count), &n)) n = -1;
     }
     if (!colon || !host->count || n < 0 || n > 65535)
-        return errf(a, ERR_INVALID, "--listen must be HOST:PORT with a port from 0 to 65535, not \"%.100s\"", str_z(a, text));
+        return errf(a, ERR_INVALID, "%s must be HOST:PORT with a port from 0 to 65535, not \"%.100s\"", option, str_z(a, text));
     *port = (int)n;
     return OK;
 }

@@ -19,5 +19,5 @@ struct err config_read(struct arena *, char *const *environment, int count, char
 /* The rows, for --help and for docs/settings.md. */
 void config_print_help(FILE *);
 void config_print_page(FILE *);
-/* "HOST:PORT", "[::1]:8700". ERR_INVALID. */
-struct err config_address(struct arena *, struct str text, struct str *host, int *port) MUST_CHECK;
+/* "HOST:PORT", "[::1]:8700". ERR_INVALID: the sentence names the option. */
+struct err config_address(struct arena *, const char *option, struct str text, struct str *host, int *port) MUST_CHECK;

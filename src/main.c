@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include "api/auth.h"
 #include "api/call.h"
+#include "api/metrics.h"
 #include "base/log.h"
 #include "config.h"
 #include "engine/engine.h"
@@ -22,6 +23,7 @@
 
 #define VERSION "0.1.0"
 extern char **environ;
+enum { METRICS_CLIENTS = 16 };
 
 static const char usage[] =
     "usage: agentd serve [OPTION...]                         run the server\n"
@@ -55,6 +57,8 @@ struct service {
     struct engine *engine;
     struct app app;
     struct server *server;
+    struct metrics metrics;
+    struct server *metrics_server;
 };
 
 static void on_signal(void *arg)
@@ -150,6 +154,19 @@ static struct err first_key(struct ctx *cx, struct service *s)
     return OK;
 }
 
+/* The operator's own listener, if there is one. */
+static struct err open_metrics(struct ctx *cx, struct service *s)
+{
+    struct server_settings settings = server_settings(s);
+    if (!s->config.metrics_listen.count) return OK;
+    TRY(config_address(s->arena, "--metrics-listen", s->config.metrics_listen, &settings.host, &settings.port));
+    settings.connections_max = settings.requests_max = METRICS_CLIENTS;
+    s->metrics = (struct metrics){.store = s->store, .engine = s->engine, .server = s->server, .client = s->client, .loop = cx->loop};
+    TRY(server_open(cx, &settings, metrics_serve, &s->metrics, &s->metrics_server));
+    fprintf(stderr, "agentd: metrics on http://%.*s:%d/metrics\n", STR_ARGS(settings.host), server_port(s->metrics_server));
+    return OK;
+}
+
 static struct err open_all(struct ctx *cx, struct service *s)
 {
     struct store_settings store = store_settings(&s->config);
@@ -172,6 +189,7 @@ static struct err open_all(struct ctx *cx, struct service *s)
     s->app.default_model = s->config.default_model;
     server = server_settings(s);
     TRY(server_open(cx, &server, api_serve, &s->app, &s->server));
+    TRY(open_metrics(cx, s));
     const char *host = str_z(s->arena, s->host);
     struct str own = strf(s->arena, strchr(host, ':') ? "http://[%s]:%d" : "http://%s:%d", host, server_port(s->server));
     s->app.public_base = s->config.public_base.count ? s->config.public_base : own;
@@ -186,7 +204,9 @@ static struct err open_all(struct ctx *cx, struct service *s)
 static void close_all(struct ctx *cx, struct service *s)
 {
     if (s->server) server_stop(cx, s->server, s->config.stop_grace_ms);
+    if (s->metrics_server) server_stop(cx, s->metrics_server, 0);
     if (s->engine) engine_close(cx, s->engine);
+    if (s->metrics_server) server_close(s->metrics_server);
     if (s->server) server_close(s->server);
     if (s->app.auth) auth_cache_free(s->app.auth);
     if (s->client) client_close_pool(s->client);
@@ -249,7 +269,7 @@ static int serve(struct arena *a, int count, char **arguments)
     struct service s = {.arena = a};
     struct err e = config_read(a, environ, count, arguments, &s.config);
     if (!failed(e)) e = set_up_log(a, &s.config);
-    if (!failed(e)) e = config_address(a, s.config.listen, &s.host, &s.port);
+    if (!failed(e)) e = config_address(a, "--listen", s.config.listen, &s.host, &s.port);
     if (!failed(e) && str_is(s.host, "localhost")) s.host = S("127.0.0.1");
     if (!failed(e)) e = port_is_free(&s);
     if (failed(e)) return fail(e);
