@@ -68,12 +68,23 @@ struct db {
 
 /* ---- opening ----------------------------------------------------------------------- */
 
+/* Prepared at the start: it is wanted when there is no memory left. */
+static const char rollback_sql[] = "ROLLBACK";
+
+static struct err open_writer(struct db *db, const char *path)
+{
+    TRY(connection_open(&db->writer, path, CONNECTION_WRITES));
+    struct err e = connection_prepare(&db->writer, rollback_sql);
+    if (failed(e)) connection_close(&db->writer);
+    return e;
+}
+
 struct err db_open(struct ctx *cx, const struct db_settings *settings, struct db **out)
 {
     assert(settings->readers <= READERS_MAX && settings->checkpoint_pages < 1 << 30);
     struct db *db = calloc(1, sizeof *db);
     char *path = strdup(settings->path);
-    struct err e = db && path ? connection_open(&db->writer, path, CONNECTION_WRITES) : err(ERR_MEMORY, "there is no memory left");
+    struct err e = db && path ? open_writer(db, path) : err(ERR_MEMORY, "there is no memory left");
     if (failed(e)) {
         free(db);
         free(path);
@@ -114,8 +125,8 @@ struct err db_commit(struct ctx *cx, struct db *db)
 void db_rollback(struct db *db)
 {
     if (!connection_is_inside(&db->writer)) return;
-    struct err e = connection_script(&db->writer, "ROLLBACK");
-    (void)e; /* there is nothing behind it */
+    struct err e = connection_run(&db->writer, rollback_sql, NO_ARGS, NULL, NULL, NULL);
+    (void)e; /* write_group tries again */
 }
 
 struct err db_read_inside(struct ctx *cx, struct db *db, const char *sql, struct args args, struct rows *rows)
@@ -263,6 +274,8 @@ static struct err apply_rides(struct db *db, struct rides *rides)
 /* What the waiters asked for, up to the commit. `is_half`: start over, carefully. */
 static struct err apply_all(struct db *db, struct job *jobs, struct rides *rides, bool careful, bool *is_half)
 {
+    db_rollback(db); /* half a group, or one that could not be taken back */
+    if (connection_is_inside(&db->writer)) return err(ERR_MEMORY, "the database has no memory left");
     TRY(run_plain(db, "BEGIN IMMEDIATE"));
     TRY(apply_rides(db, rides));
     *is_half = false;
@@ -306,10 +319,7 @@ static void write_group(void *self, struct job *jobs)
     checkpoint_if_due(db);
     struct rides rides = rides_take(db, &db->waiting);
     struct err e = apply_all(db, jobs, &rides, false, &is_half);
-    if (is_half && !failed(e)) {
-        db_rollback(db);
-        e = apply_all(db, jobs, &rides, true, &is_half);
-    }
+    if (is_half && !failed(e)) e = apply_all(db, jobs, &rides, true, &is_half);
     db_rollback(db); /* does nothing after a commit */
     if (failed(e)) {
         log_event(e.code == ERR_FULL ? EVENT_store_full : EVENT_store_failed, LOG_WORD("why", e.what ? e.what : ""));

@@ -284,6 +284,12 @@ static bool is_any_busy(const struct connection *c)
 }
 #endif
 
+struct err connection_prepare(struct connection *c, const char *sql)
+{
+    struct prepared *unused;
+    return prepare(c, sql, &unused);
+}
+
 struct err connection_run(struct connection *c, const char *sql, struct args args, struct arena *arena, struct rows *rows,
                           int64_t *changed)
 {

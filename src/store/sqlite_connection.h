@@ -21,6 +21,8 @@ enum connection_kind { CONNECTION_WRITES, CONNECTION_READS };
 /* A connection that writes makes the file (mode 0600) if it is missing. */
 struct err connection_open(struct connection *, const char *path, enum connection_kind) MUST_CHECK;
 void connection_close(struct connection *);
+/* What must one day be run without memory. `sql` lives for ever, as for connection_run. */
+struct err connection_prepare(struct connection *, const char *sql) MUST_CHECK;
 /* Several statements without values. */
 struct err connection_script(struct connection *, const char *sql) MUST_CHECK;
 /* One statement to its end. `rows` (may be null) gets what it gives, `changed` (may be null) the number of rows
