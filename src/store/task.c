@@ -19,10 +19,11 @@
     " coalesce((SELECT a.deleting FROM agent a WHERE a.n = t.owner AND a.org = t.org), 0),"                      \
     " EXISTS (SELECT 1 FROM task c WHERE c.parent = t.n AND c.org = t.org)"
 enum { AT_SEALED = 22, AT_ORG_ID, AT_PARENT_ID, AT_OWNER_DELETING, AT_HAS_CHILDREN, COLUMNS_COUNT };
-/* Everything below a task, itself included: $2 in the organisation $1. */
+/* Everything below a task, itself included: $2 in the organisation $1. CROSS JOIN: in this order. Left to choose, newer
+ * versions of SQLite walk through all that the organisation has. */
 #define TREE                                                                                \
     "WITH RECURSIVE tree (n) AS (SELECT n FROM task WHERE n = $2 AND org = $1"              \
-    " UNION ALL SELECT c.n FROM task c JOIN tree ON c.parent = tree.n WHERE c.org = $1) "
+    " UNION ALL SELECT c.n FROM tree CROSS JOIN task c WHERE c.parent = tree.n AND c.org = $1) "
 
 static void read_row(const struct rows *rows, int i, struct task *t)
 {
@@ -312,7 +313,7 @@ struct err store_task_tree(struct ctx *cx, struct store *store, int64_t org, int
     struct rows rows;
     TRY(db_read(cx, store->db,
                 POINT(TREE "SELECT t.n, coalesce(t.parent, 0), t.run, t.turn, t.turns, t.id, t.agent_id, t.status, t.is_outside,"
-                           " t.deleting, t.slot FROM tree JOIN task t ON t.n = tree.n WHERE t.org = $1 ORDER BY tree.n"),
+                           " t.deleting, t.slot FROM tree CROSS JOIN task t WHERE t.n = tree.n AND t.org = $1 ORDER BY tree.n"),
                 ARGS(num(org), num(n)), &rows));
     *count = rows.count;
     *nodes = arena_try_alloc(cx->arena, (size_t)rows.count * sizeof **nodes);
@@ -467,15 +468,16 @@ int store_task_drop_entries(struct batch *batch, int64_t org, int64_t n, int64_t
 {
     return batch_add(batch,
                      TREE "DELETE FROM entry WHERE (root, task, n) IN (SELECT e.root, e.task, e.n FROM tree"
-                          " JOIN task t ON t.n = tree.n JOIN entry e ON e.root = t.root AND e.task = t.n LIMIT $3) AND org = $1",
+                          " CROSS JOIN task t CROSS JOIN entry e WHERE t.n = tree.n AND e.root = t.root AND e.task = t.n LIMIT $3)"
+                          " AND org = $1",
                      ARGS(num(org), num(n), num(rows_max)), ANY_CHANGES);
 }
 
 int store_task_drop(struct batch *batch, int64_t org, int64_t n)
 {
     int slots = batch_add(batch,
-                          TREE "INSERT INTO slot (n, state) SELECT t.slot, 1 FROM tree JOIN task t ON t.n = tree.n"
-                               " WHERE t.org = $1 RETURNING n",
+                          TREE "INSERT INTO slot (n, state) SELECT t.slot, 1 FROM tree CROSS JOIN task t"
+                               " WHERE t.n = tree.n AND t.org = $1 RETURNING n",
                           ARGS(num(org), num(n)), ANY_CHANGES);
     batch_add(batch, TREE "DELETE FROM task WHERE n IN (SELECT n FROM tree) AND org = $1", ARGS(num(org), num(n)),
               ANY_CHANGES);
@@ -486,8 +488,8 @@ struct err store_task_rows(struct ctx *cx, struct store *store, int64_t org, int
 {
     struct rows rows;
     TRY(db_read(cx, store->db,
-                POINT(TREE "SELECT count(*) FROM (SELECT 1 FROM tree JOIN task t ON t.n = tree.n"
-                           " JOIN entry e ON e.root = t.root AND e.task = t.n LIMIT $3)"),
+                POINT(TREE "SELECT count(*) FROM (SELECT 1 FROM tree CROSS JOIN task t CROSS JOIN entry e"
+                           " WHERE t.n = tree.n AND e.root = t.root AND e.task = t.n LIMIT $3)"),
                 ARGS(num(org), num(n), num(limit)), &rows));
     *count = row_num(&rows, 0, 0);
     return OK;
