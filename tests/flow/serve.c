@@ -1,4 +1,5 @@
 /* serve.c: the program from outside: starting, refusing to start, keys, ending, coming back. */
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -238,6 +239,10 @@ FLOW(a_first_start_without_a_key_names_the_command)
 FLOW(a_first_start_at_a_terminal_prints_one_key_once)
 {
     int terminal = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (terminal < 0 && (errno == ENOENT || errno == ENODEV || errno == ENOSPC)) { /* a chroot without /dev/pts has no terminals */
+        printf("     there is no terminal here to try it with (/dev/pts is not mounted)\n");
+        return;
+    }
     CHECK(terminal >= 0 && grantpt(terminal) == 0 && unlockpt(terminal) == 0);
     const char *data = f("%s/data", test_dir());
     const char *command = f("exec %s serve --listen 127.0.0.1:0 --data %s >%s 2>/dev/null", program_path("agentd"), data, ptsname(terminal));

@@ -43,8 +43,8 @@ static void distrusts(struct ctx *cx, struct stage *s)
     goes(&c);
     far_accepts(cx, &s->far);
     (void)far_tries_to_greet(cx, &s->far, &authority);
-    fails_with(cx, &c, ERR_UPSTREAM, strf(test_arena(), "the TLS certificate of other.test:%d is not valid (no alternative"
-               " certificate subject name matches target host name 'other.test')", s->far.port).at);
+    fails_beginning(cx, &c, ERR_UPSTREAM, strf(test_arena(), "the TLS certificate of other.test:%d is not valid (no alternative"
+                    " certificate subject name matches target host", s->far.port).at); /* "host name", in newer curls "hostname" */
     far_hangs_up(&s->far);
 
     authority_open(&unknown, test_dir(), "unknown.test");

@@ -80,6 +80,12 @@ void is_fine(struct ctx *cx, struct caller *c, const char *body)
     CHECK(str_is(buf_str(&c->body), body));
     buf_free(&c->body);
 }
+void fails_beginning(struct ctx *cx, struct caller *c, enum err_code code, const char *what)
+{
+    ends(cx, c);
+    if (c->outcome.code != code || strncmp(c->what, what, strlen(what)) != 0) test_fail(__FILE__, __LINE__, strdup(c->what));
+    buf_free(&c->body);
+}
 void fails_with(struct ctx *cx, struct caller *c, enum err_code code, const char *what)
 {
     ends(cx, c);

@@ -35,6 +35,7 @@ void call_to(struct caller *, struct stage *, const char *scheme, const char *ho
 void goes(struct caller *);
 void ends(struct ctx *, struct caller *);
 void is_fine(struct ctx *, struct caller *, const char *body);
+void fails_beginning(struct ctx *, struct caller *, enum err_code, const char *what);
 void fails_with(struct ctx *, struct caller *, enum err_code, const char *what);
 void is_cancelled(struct ctx *, struct caller *); /* at once, its socket closed, and nothing read any more */
 void answers(struct ctx *, struct far *, const char *body);
