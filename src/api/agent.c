@@ -71,7 +71,8 @@ struct err api_get_agent(struct ctx *cx, struct call *call)
 
 /* ---- lists ------------------------------------------------------------------------------ */
 
-/* Each agent is read, shown and forgotten: a list has as many as there are. */
+/* Each agent is read, shown and forgotten: a list has as many as there are. One that was removed since the list was
+ * read is left out. */
 static struct err put_agents(struct ctx *cx, struct call *call, const struct agent_row *rows, int count, const struct shape *shape,
                              struct buf *out)
 {
@@ -81,10 +82,13 @@ static struct err put_agents(struct ctx *cx, struct call *call, const struct age
         struct arena_mark mark = arena_mark(cx->arena);
         struct agent *agent = NEW(cx->arena, struct agent);
 
-        TRY(store_agent_version(cx, call->app->store, &rows[i], VERSION_DRAFT, agent));
-        TRY(agent_complete(cx, call, agent));
-        json_put_comma(out);
-        shape_write(out, shape, agent);
+        struct err e = store_agent_version(cx, call->app->store, &rows[i], VERSION_DRAFT, agent);
+        if (e.code != ERR_NOT_FOUND) {
+            TRY(e);
+            TRY(agent_complete(cx, call, agent));
+            json_put_comma(out);
+            shape_write(out, shape, agent);
+        }
         arena_rewind(cx->arena, mark);
         if (i % BETWEEN_TURNS == BETWEEN_TURNS - 1) TRY(wait_turn(cx));
     }

@@ -57,7 +57,7 @@ static struct err choose_version(struct ctx *cx, struct engine *engine, struct a
         (!str_to_int(a->version, &number) || number < 1 || a->version.at[0] == '0' || a->version.at[0] == '+'))
         return no_such_version(a);
     struct err e = store_agent_version(cx, engine->store, a->agent, is_draft ? VERSION_DRAFT : number, agent);
-    if (e.code == ERR_NOT_FOUND && !is_draft) return no_such_version(a);
+    if (e.code == ERR_NOT_FOUND && number > a->agent->version) return no_such_version(a); /* else the agent is gone */
     TRY(e);
     t->agent_version = is_draft ? S("draft") : strf(cx->arena, "%lld", (long long)number);
     if (is_draft) t->draft = agent_content(cx->arena, agent);

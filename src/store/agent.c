@@ -84,11 +84,22 @@ static struct err content_of(struct ctx *cx, struct store *store, const struct a
     return open_with_key(cx, store, row, place_of("version", "content", row->n, number), row_text(&rows, 0, 0), plain);
 }
 
+/* What was not to be had of a row that was read before a wait: the agent may have been removed since, and its key with it. */
+static struct err gone_or(struct ctx *cx, struct store *store, const struct agent_row *row, struct err e)
+{
+    struct agent_row now;
+
+    if (e.code != ERR_IO && e.code != ERR_NOT_FOUND) return e;
+    struct err look = store_agent_get(cx, store, row->org, row->n, &now);
+    return look.code == ERR_NOT_FOUND ? look : e;
+}
+
 struct err store_agent_version(struct ctx *cx, struct store *store, const struct agent_row *row, int64_t number, struct agent *out)
 {
     struct str plain;
+    struct err e = content_of(cx, store, row, number, &plain);
 
-    TRY(content_of(cx, store, row, number, &plain));
+    if (failed(e)) return gone_or(cx, store, row, e);
     TRY(agent_load(cx->arena, plain, out));
     out->id = row->id;
     out->unique_name = row->unique_name;
@@ -107,7 +118,8 @@ struct err store_agent_secret(struct ctx *cx, struct store *store, const struct 
 
     shape_defaults(cx->arena, &agent_secret_shape, out);
     if (!row->secret.at) return OK;
-    TRY(open_with_key(cx, store, row, place_of("agent", "secret", row->n, 0), row->secret, &plain));
+    struct err e = open_with_key(cx, store, row, place_of("agent", "secret", row->n, 0), row->secret, &plain);
+    if (failed(e)) return gone_or(cx, store, row, e);
     return shape_load(cx->arena, &agent_secret_shape, plain, out);
 }
 

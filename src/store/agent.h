@@ -26,7 +26,7 @@ struct err store_agent_get(struct ctx *, struct store *, int64_t org, int64_t n,
 
 /* The content of the draft (number 0) or of a deployed version. Columns of the row are filled in (id, unique_name,
  * status, version, is_latest, has_pending_changes, created_at); organization_id, webhook_url and the views of attachments
- * are not. ERR_NOT_FOUND "No such version". Does not wait. */
+ * are not. ERR_NOT_FOUND: "No such version", or the agent was removed since its row was read. Does not wait. */
 enum { VERSION_DRAFT = 0 };
 struct err store_agent_version(struct ctx *, struct store *, const struct agent_row *, int64_t number, struct agent *out) MUST_CHECK;
 struct err store_agent_secret(struct ctx *, struct store *, const struct agent_row *, struct agent_secret *out) MUST_CHECK;

@@ -297,6 +297,22 @@ TEST(a_removed_agent_leaves_neither_rows_nor_its_key)
     store_close(&cx, store);
 }
 
+TEST(an_agent_removed_since_its_row_was_read_is_not_found)
+{
+    open_house();
+    struct agent_row row = made(1, "Ann", "sk-ann");
+    struct agent_secret secret;
+    struct agent agent;
+
+    CHECK(store_agent_version(&cx, store, &row, 7, &agent).code == ERR_NOT_FOUND); /* a version, and the agent is there */
+    CHECK_OK(store_agent_mark(&cx, store, &row));
+    CHECK_OK(store_agent_remove(&cx, store, &row));
+    CHECK(store_agent_version(&cx, store, &row, VERSION_DRAFT, &agent).code == ERR_NOT_FOUND);
+    CHECK(store_agent_version(&cx, store, &row, 1, &agent).code == ERR_NOT_FOUND);
+    CHECK(store_agent_secret(&cx, store, &row, &secret).code == ERR_NOT_FOUND);
+    store_close(&cx, store);
+}
+
 TEST(many_versions_are_removed_in_pieces)
 {
     open_house();
