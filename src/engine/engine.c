@@ -27,6 +27,7 @@ void engine_close(struct ctx *cx, struct engine *engine)
     scope_cancel(&engine->scope);
     struct err e = scope_close(&engine->cx);
     (void)failed(e); /* each fiber has dealt with its own failures */
+    agents_forget_all(engine);
     arena_free(&engine->arena);
     free(engine->pending);
     free(engine);

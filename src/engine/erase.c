@@ -143,6 +143,7 @@ static struct err erase_agent(struct ctx *cx, struct engine *engine, const struc
         TRY(erase_page(cx, engine, places, count));
         arena_rewind(cx->arena, at);
     }
+    agents_forget(engine, row->n); /* who looked before it was marked may have read it since */
     return store_agent_remove(cx, engine->store, row);
 }
 
@@ -181,6 +182,7 @@ static void sweep_behind(struct engine *engine)
 struct err engine_erase_agent(struct ctx *cx, struct engine *engine, const struct agent_row *row)
 {
     TRY(store_agent_mark(cx, engine->store, row));
+    agents_forget(engine, row->n);
     /* No wait from here on. In its own trees everything ends with them; in those of others only what it runs. */
     for (int i = 0; i < BUCKETS; i++)
         for (struct run *r = engine->runs[i]; r; r = r->next_in_bucket) {

@@ -9,15 +9,23 @@ enum { PAGE_ENTRIES = 64 };
 /* ---- who speaks ------------------------------------------------------------------- */
 
 /* The frozen version: the number, or the draft as it was when the turn was accepted. */
-static struct err load_agent(struct ctx *cx, struct run *run, struct agent_row *row, struct agent *out)
+static struct err load_agent(struct ctx *cx, struct run *run, struct agent_row *row, const struct agent **out)
 {
     struct err e = store_agent_find(cx, run->engine->store, run->task.agent_id, row);
     if (e.code == ERR_NOT_FOUND || (!failed(e) && row->is_deleting)) return err(ERR_UPSTREAM, "The agent was deleted");
     TRY(e);
-    if (run->task.draft.count) return agent_load(cx->arena, run->task.draft, out);
+    agents_drop(run->agent);
+    run->agent = NULL;
+    if (run->task.draft.count) {
+        struct agent *draft = NEW(cx->arena, struct agent);
+        *out = draft;
+        return agent_load(cx->arena, run->task.draft, draft);
+    }
     int64_t number;
     if (!str_to_int(run->task.agent_version, &number)) return err(ERR_IO, "a turn has no version");
-    return store_agent_version(cx, run->engine->store, row, number, out);
+    TRY(agents_hold(cx, run->engine, row, number, &run->agent));
+    *out = &run->agent->agent;
+    return OK;
 }
 
 static void put_section(struct buf *out, const char *title, struct str text)
@@ -86,7 +94,7 @@ static void add_tool(struct arena *a, struct llm_dialogue *d, struct str functio
 static struct err offer_tools(struct ctx *cx, struct run *run, struct prompt *p)
 {
     struct attachments list;
-    TRY(attachments_load(cx->arena, p->agent.attachments, &list));
+    TRY(attachments_load(cx->arena, p->agent->attachments, &list));
     p->offers = arena_alloc(cx->arena, (size_t)(list.count + 1) * sizeof *p->offers);
     struct str *taken = arena_alloc(cx->arena, (size_t)(list.count + 1) * sizeof *taken);
     for (int i = 0; i < list.count; i++) {
@@ -364,12 +372,12 @@ struct err prompt_build(struct ctx *cx, struct run *run, struct prompt *out)
     memset(out, 0, sizeof *out);
     TRY(load_agent(cx, run, &row, &out->agent));
     TRY(store_agent_secret(cx, run->engine->store, &row, &secret));
-    TRY(endpoint_of(cx->arena, &run->engine->settings, t, &out->agent, &secret, &out->model));
-    TRY(system_prompt(cx, t, &out->agent, &out->dialogue.system));
+    TRY(endpoint_of(cx->arena, &run->engine->settings, t, out->agent, &secret, &out->model));
+    TRY(system_prompt(cx, t, out->agent, &out->dialogue.system));
     out->dialogue.wants_json = task_wants_json(t);
     out->dialogue.schema = t->output_schema.count > 2 ? t->output_schema : S("");
     out->dialogue.effort = str(effort_words[t->llm_reasoning_effort]);
-    out->dialogue.temperature = temperature_of(cx->arena, out->agent.llm_settings);
+    out->dialogue.temperature = temperature_of(cx->arena, out->agent->llm_settings);
     TRY(offer_tools(cx, run, out));
     TRY(read_thread(cx, run, out));
     return cx->arena->exhausted ? err(ERR_MEMORY, "there is no memory for this request") : OK;

@@ -27,7 +27,7 @@ struct used_tool {              /* a call that was made before a crash */
     struct used_tool *next;
 };
 struct prompt {
-    struct agent agent;
+    const struct agent *agent;
     struct llm_model model;
     struct llm_dialogue dialogue;
     struct offer *offers;

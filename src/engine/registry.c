@@ -146,6 +146,7 @@ static void drop_run(struct run *r)
     *at = r->next_in_tree;
     engine->runs_count--;
     speech_end(r);
+    agents_drop(r->agent);
     secret_drop(engine->store->keyring, &r->secret);
     arena_free(&r->arena);
     gate_open(&r->tree->changed);

@@ -7,7 +7,7 @@
  * An act is a stop or a delete under way: it names a task and all below it, and nothing
  * starts under it. Private to engine/. */
 #pragma once
-#include "engine/engine.h"
+#include "engine/agents.h"
 #include "io/scope.h"
 #include "io/wait.h"
 #include "model/entry.h"
@@ -28,6 +28,7 @@ struct run {
     struct run *next_in_tree, *next_in_bucket;
     struct arena arena;    /* of `task` */
     struct task task;      /* the row and the turn that runs; `run` is our lease */
+    struct known_agent *agent; /* who speaks in this turn; null: not known yet, or a draft */
     struct secret secret;
     struct scope scope;    /* of the turn that runs: cancelling it ends the turn */
     bool is_open;          /* the scope is */
@@ -94,6 +95,7 @@ struct engine {
     bool is_sweeping;      /* the fiber that erases deleted agents is there … */
     bool is_sweep_wanted;  /* … and has to look once more */
     struct act *acts;
+    struct known_agents agents;
     struct pending *pending; /* a ring: root tasks that wait for a place */
     int64_t pending_first, pending_count, pending_room;
     struct run *runs[BUCKETS];

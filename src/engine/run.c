@@ -148,7 +148,7 @@ struct tool_run {
 static struct err do_call(struct ctx *cx, struct tool_run *t, struct tool_outcome *out)
 {
     const struct offer *offer = prompt_offer(t->prompt, t->call->name);
-    int64_t limit = t->prompt->agent.agno_settings.tool_call_limit;
+    int64_t limit = t->prompt->agent->agno_settings.tool_call_limit;
     out->is_error = true;
     if (!offer) {
         out->text = strf(cx->arena, "There is no tool named %.*s.", (int)(t->call->name.count < 200 ? t->call->name.count : 200),

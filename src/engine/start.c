@@ -48,7 +48,7 @@ static struct err no_such_version(struct acceptance *a)
 }
 
 /* Frozen with the turn: a deploy never touches it. The draft is frozen by its content. */
-static struct err choose_version(struct ctx *cx, struct engine *engine, struct acceptance *a, struct agent *agent)
+static struct err choose_version(struct ctx *cx, struct engine *engine, struct acceptance *a, struct known_agent **out)
 {
     struct task *t = a->task;
     int64_t number = a->agent->version;
@@ -56,19 +56,21 @@ static struct err choose_version(struct ctx *cx, struct engine *engine, struct a
     if (!is_draft && a->version.count && !str_is(a->version, "latest") &&
         (!str_to_int(a->version, &number) || number < 1 || a->version.at[0] == '0' || a->version.at[0] == '+'))
         return no_such_version(a);
-    struct err e = store_agent_version(cx, engine->store, a->agent, is_draft ? VERSION_DRAFT : number, agent);
+    struct err e = agents_hold(cx, engine, a->agent, is_draft ? VERSION_DRAFT : number, out);
     if (e.code == ERR_NOT_FOUND && number > a->agent->version) return no_such_version(a); /* else the agent is gone */
     TRY(e);
     t->agent_version = is_draft ? S("draft") : strf(cx->arena, "%lld", (long long)number);
-    if (is_draft) t->draft = agent_content(cx->arena, agent);
+    if (is_draft) t->draft = agent_content(cx->arena, &(*out)->agent);
     return OK;
 }
 
-static bool choose_provider(struct acceptance *a, const struct agent *agent)
+static struct str own(struct arena *arena, struct str text) { return text.at ? str_copy(arena, text) : text; }
+
+static bool choose_provider(struct arena *arena, struct acceptance *a, const struct agent *agent)
 {
     struct task *t = a->task;
-    t->model_provider = agent->model_provider;
-    t->model_name = agent->model_name;
+    t->model_provider = own(arena, agent->model_provider);
+    t->model_name = own(arena, agent->model_name);
     if (t->llm_model_provider.at) {
         struct str canonical;
         enum provider_state state = engine_provider(t->llm_model_provider, &canonical);
@@ -91,16 +93,26 @@ static bool choose_provider(struct acceptance *a, const struct agent *agent)
 }
 
 /* What the call left open, the agent says; effective values are kept with the turn. */
-static bool choose_rest(struct acceptance *a, const struct agent *agent)
+static bool choose_rest(struct arena *arena, struct acceptance *a, const struct agent *agent)
 {
     struct task *t = a->task;
     if (t->output_format < 0) t->output_format = agent->output_format;
-    if (!t->output_schema.at) t->output_schema = agent->output_schema;
-    if (!t->voice_id.at) t->voice_id = agent->voice_id;
+    if (!t->output_schema.at) t->output_schema = own(arena, agent->output_schema);
+    if (!t->voice_id.at) t->voice_id = own(arena, agent->voice_id);
     if (t->llm_reasoning_effort < 0)
         t->llm_reasoning_effort = t->think_mode == THINK_HARDER ? EFFORT_HIGH : agent->llm_reasoning_effort;
     if (!t->source.count) t->source = S("api");
-    return choose_provider(a, agent);
+    return choose_provider(arena, a, agent);
+}
+
+/* All that the agent has a say in. The task borrows nothing of it. */
+static struct err choose(struct ctx *cx, struct engine *engine, struct acceptance *a)
+{
+    struct known_agent *known = NULL;
+    TRY(choose_version(cx, engine, a, &known));
+    bool is_good = choose_rest(cx->arena, a, &known->agent);
+    agents_drop(known);
+    return is_good ? OK : refused();
 }
 
 /* ---- where it hangs ------------------------------------------------------------------- */
@@ -357,14 +369,12 @@ struct err engine_start(struct ctx *cx, struct engine *engine, struct acceptance
 {
     struct task *t = a->task;
     bool has_id = t->id.at != NULL;
-    struct agent *agent = NEW(cx->arena, struct agent);
 
     if (engine->is_closing) return err(ERR_BUSY, "The server is stopping");
     TRY(find_made(cx, engine, a));
     if (a->is_again) return OK;
     if (a->agent->status == AGENT_INACTIVE) return err(ERR_CONFLICT, "Agent is inactive");
-    TRY(choose_version(cx, engine, a, agent));
-    if (!choose_rest(a, agent)) return refused();
+    TRY(choose(cx, engine, a));
     TRY(check_trigger(cx, engine, a));
     t->org = a->org;
     t->organization_id = a->org_id;
