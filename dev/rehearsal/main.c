@@ -426,14 +426,22 @@ static void conn_read(struct conn *conn)
 
 static void conn_event(struct conn *conn, uint32_t events)
 {
-    bool deaf = conn->speech && conn->speech->play.manner.deaf;
-    if ((events & EPOLLERR) || ((events & (EPOLLHUP | EPOLLRDHUP)) && conn->state != READING && !deaf)) {
+    bool deaf = conn->speech && conn->speech->play.manner.deaf, has_left = events & (EPOLLHUP | EPOLLRDHUP);
+    if ((events & EPOLLERR) || (has_left && conn->state != READING && !deaf)) {
         conn_close(conn, false);
         return;
     }
-    if (events & (EPOLLHUP | EPOLLRDHUP)) conn->peer_closed = true;
-    if (conn->state == READING && (events & (EPOLLIN | EPOLLHUP | EPOLLRDHUP))) conn_read(conn);
-    else conn_go_on(conn);
+    if (has_left) conn->peer_closed = true;
+    if (conn->state != READING || !(events & (EPOLLIN | EPOLLHUP | EPOLLRDHUP))) {
+        conn_go_on(conn);
+        return;
+    }
+    int fd = conn->fd;
+    conn_read(conn);
+    /* Request and farewell came together: whoever asks for the counters next must not find it open. */
+    conn = conns[fd]; /* null: it is over */
+    deaf = conn && conn->speech && conn->speech->play.manner.deaf;
+    if (has_left && conn && conn->state != READING && !deaf) conn_close(conn, false);
 }
 
 static void conn_timer(struct conn *conn)
