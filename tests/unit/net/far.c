@@ -199,7 +199,9 @@ void authority_open(struct authority *a, const char *directory, const char *host
     EVP_PKEY *root_key = EVP_EC_gen("P-256"), *key = EVP_EC_gen("P-256");
     CHECK(root_key && key);
     snprintf(a->file, sizeof a->file, "%s/authority-%s.pem", directory, host);
-    X509 *root = certificate_new(root_key, a->file, 1), *leaf = certificate_new(key, host, 2);
+    size_t count = strlen(a->file);
+    const char *name = a->file + (count > 64 ? count - 64 : 0); /* X.509 allows no longer one */
+    X509 *root = certificate_new(root_key, name, 1), *leaf = certificate_new(key, host, 2);
     X509_set_issuer_name(root, X509_get_subject_name(root));
     add_extension(root, root, NID_basic_constraints, "critical,CA:TRUE");
     add_extension(root, root, NID_subject_key_identifier, "hash");
