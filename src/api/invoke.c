@@ -30,7 +30,8 @@ static struct err invoke(struct ctx *cx, struct call *call, struct task *task, s
 
 /* POST /v1/agents/{agent_id}/invoke
  *
- * Waits for the end of its own turn, at most sync_timeout; then the task as it is, for the run goes on. */
+ * Waits for the end of its own turn, at most sync_timeout; then the task as it is, for the run goes on. So it does
+ * when the server is stopped meanwhile, at the next start: a refusal would have the work done twice. */
 struct err api_invoke_agent(struct ctx *cx, struct call *call)
 {
     struct task *task = NEW(cx->arena, struct task);
@@ -39,7 +40,7 @@ struct err api_invoke_agent(struct ctx *cx, struct call *call)
     TRY(invoke(cx, call, task, &a));
     struct err e = engine_wait(cx, call->app->engine, task, task->turn, call->app->config->sync_timeout * 1000);
     if (e.code == ERR_NOT_FOUND) task_was_deleted(task, clock_now_us());
-    else TRY(e);
+    else if (e.code != ERR_CANCELLED) TRY(e);
     return reply_task_as_it_is(call, task);
 }
 

@@ -275,6 +275,16 @@ static struct err beaten(struct acceptance *a)
     return err(ERR_CONFLICT, "The task was changed meanwhile");
 }
 
+/* What is on disk is accepted, whoever hangs up: it is not left lying because its caller no longer waits. */
+static struct err take_up_accepted(struct ctx *cx, struct engine *engine, int64_t org, int64_t n)
+{
+    struct scope scope;
+    struct ctx inner = scope_open_shielded(&scope, cx, 0);
+    struct err e = act_clear(&inner, engine, n), closed = scope_close(&inner);
+    if (failed(e) || failed(closed)) return failed(e) ? e : closed;
+    return engine_take_up(engine, org, n);
+}
+
 static struct err start_next(struct ctx *cx, struct engine *engine, struct acceptance *a, const struct task *held)
 {
     struct task *t = a->task;
@@ -312,8 +322,7 @@ static struct err start_next(struct ctx *cx, struct engine *engine, struct accep
     t->turns = t->turn;
     t->created_at = held->created_at;
     t->updated_at = now;
-    TRY(act_clear(cx, engine, held->n));
-    return engine_take_up(engine, a->org, held->n);
+    return take_up_accepted(cx, engine, a->org, held->n);
 }
 
 /* ---- once and no more --------------------------------------------------------------------------- */
