@@ -53,7 +53,8 @@ static void be_server(const char *from, int out)
     become_child(out);
     char *arguments[] = {z("agentd"), z("serve"), z("--listen"), z("127.0.0.1:0"), z("--data"), z(f("%s/data", child.top)),
                          z("--pool-slots"), z("64"), z("--checkpoint-pages"), z("100"), z("--erase-rows-max"), z("100"),
-                         z("--retry-first-ms"), z("1"), z("--heartbeat-ms"), z("600000"), z("--runs-max"),
+                         z("--retry-first-ms"), z("1"), z("--heartbeat-ms"), z("600000"),
+                         z("--stop-grace-ms"), z("20"), z("--runs-max"),
                          z(f("%d", child.plan.runs_max ? child.plan.runs_max : 10000)), NULL};
     struct world *world = world_read(from);
     power_on(child.top, world, NULL, NULL);
@@ -125,7 +126,10 @@ void child_kill(void)
 
 void child_stop(void)
 {
+    child.is_stopping = true;
     kill(child.pid, SIGTERM);
+    for (int64_t until = now_ms() + 30000; pump(5);)
+        if (now_ms() > until) trouble("it does not stop");
     child_ends();
     bool is_planned = child.plan.kind != DEATH_NONE && WIFSIGNALED(child.status) && WTERMSIG(child.status) == SIGKILL;
     if (child.status != 0 && !is_planned) trouble("stopped, the server ended with %x", (unsigned)child.status);

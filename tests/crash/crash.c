@@ -20,7 +20,7 @@ enum { ACTS = 24, LIVES = 4, START_STEPS = 80, PRIME = 7919 };
 
 uint64_t dice_seed;
 static char scratch[128], base[160], about[256];
-static int64_t points, points_of[DEATH_KINDS], starts_cut, at_rest, histories;
+static int64_t points, points_of[DEATH_KINDS], starts_cut, at_rest, broken_off, histories;
 
 uint64_t dice(uint64_t sides) { return power_dice(&dice_seed, sides); }
 
@@ -43,16 +43,23 @@ const char *child_log(void)
     return path;
 }
 
+/* What lies there now, beside those that are removed. */
+static void keep_files(void)
+{
+    const char *top = getenv("TMPDIR"), *kept = f("%s/agentd-crash-%d", top ? top : "/tmp", (int)getpid());
+    if (system(f("rm -rf '%s' && cp -r '%s' '%s'", kept, scratch, kept)) == 0) printf("\n  kept in %s\n", kept);
+}
+
 void trouble(const char *format, ...)
 {
     va_list args;
-    printf("  %s, life %d (%s at %lld of %lld):\n  ", about, generation, death_words[child.plan.kind],
-           (long long)child.plan.step, (long long)child_steps());
+    printf("  %s, life %d (%s at %lld of %lld%s):\n  ", about, generation, death_words[child.plan.kind],
+           (long long)child.plan.step, (long long)child_steps(), child_is_alive() ? "" : ", dead");
     va_start(args, format);
     vprintf(format, args);
     va_end(args);
-    printf("\n  %s, files in %s\n", child_log(), child.top);
     child_kill();
+    keep_files();
     fflush(stdout);
     test_fail(__FILE__, __LINE__, "a promise was broken");
 }
@@ -90,6 +97,10 @@ static void make_base(void)
 
 static void check_death(void)
 {
+    if (child.is_broken_off) {
+        peer_close();
+        return;
+    }
     for (int64_t until = now_ms() + 5000; pump(5);) /* a line is cut before its end is known */
         if (now_ms() > until) trouble("it lives, and hung up without an answer");
     bool is_ours = WIFSIGNALED(child.status) && WTERMSIG(child.status) == 9;
@@ -101,7 +112,19 @@ static void check_death(void)
     peer_close();
 }
 
-/* The whole life; false: it died as planned. */
+/* In the middle of things: by a kill at no write, or told to stop. */
+static void break_off(void)
+{
+    model_holds = dice(2);
+    if (dice(2)) child_kill();
+    else child_stop();
+    while (pump(0))
+        ;
+    if (!WIFSIGNALED(child.status) || child.plan.kind == DEATH_NONE || child_steps() < child.plan.step) child.is_broken_off = true;
+    broken_off += child.is_broken_off;
+}
+
+/* The whole life; false: it died as planned, or was broken off. */
 static bool live(int acts, bool is_last)
 {
     for (int64_t until = now_ms() + 30000; !child.is_up;) {
@@ -112,6 +135,7 @@ static bool live(int acts, bool is_last)
     if (!look_after_start()) return false;
     streams_again(is_last);
     life_acts(acts);
+    if (generation > 1 && !is_last && dice(3) == 0) break_off();
     model_holds = false;
     model_release();
     if (!look_at_rest()) return false;
@@ -247,8 +271,8 @@ TEST(what_was_promised_survives_a_death_at_any_write)
         n = done_before(++script, &(int64_t){0});
         steps = measure(script);
     }
-    printf("  %lld points (kill %lld, power cut %lld; %lld in a start) in %lld histories of %lld steps; %lld deaths at rest\n",
+    printf("  %lld points (kill %lld, power cut %lld; %lld in a start) in %lld histories of %lld steps; %lld ended at rest, %lld broken off\n",
            (long long)points, (long long)points_of[DEATH_KILL], (long long)(points - points_of[DEATH_KILL]), (long long)starts_cut,
-           (long long)histories, (long long)steps, (long long)at_rest);
+           (long long)histories, (long long)steps, (long long)at_rest, (long long)broken_off);
     if (sum) printf("  with those before: %lld points\n", (long long)(sum + points));
 }

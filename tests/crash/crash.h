@@ -39,7 +39,7 @@ struct plan {
 struct child {
     pid_t pid;
     int out, port, status;
-    bool is_up, is_dead;
+    bool is_up, is_dead, is_broken_off, is_stopping;
     struct plan plan;
     char top[200], image[200]; /* its directory; what a cut left of it */
     struct buf said;
@@ -49,8 +49,8 @@ void child_start(const char *top, const char *from, const struct plan *);
 bool child_is_alive(void);        /* looks */
 void child_hears(void);           /* its standard output is readable */
 int64_t child_steps(void);
-/* SIGKILL at once; SIGTERM, and it must end with 0. */
 void child_kill(void);
+/* SIGTERM; it must end with 0, unless it dies as planned. Our lines go on meanwhile. */
 void child_stop(void);
 const char *child_left(void);     /* where the next one begins */
 const char *child_log(void);      /* the path */
@@ -91,7 +91,7 @@ struct label { /* one turn of one task, by the text that it was asked with */
     char name[LABEL_BYTES], plan[PLAN_BYTES];
     int asked[STEPS], asked_in[STEPS]; /* how often; in which life of the server last */
     int highest;                       /* step */
-    bool is_closed;
+    bool is_closed, may_end;  /* may_end: a sub-task that somebody stopped or deleted */
     char why[24];
 };
 void model_forget(void);
@@ -120,6 +120,7 @@ enum known { NEVER, UNKNOWN, KNOWN };
 struct turn {
     char label[LABEL_BYTES], plan[PLAN_BYTES];
     enum known known;
+    int refused;              /* with this status; 0: it was just not there after a crash */
     bool may_stop, is_over;   /* stopping was asked; stopping was answered */
     const char *status, *result; /* announced; "" and null */
 };
@@ -129,6 +130,8 @@ struct task {
     struct turn turns[TURNS];
     int turns_count;
     bool delete_asked, is_gone, is_erased; /* for everybody; and its keys too */
+    bool is_replaced;         /* a later task has its id */
+    bool has_lost;            /* a sub-task of it was deleted by itself */
 };
 struct agent {
     char id[64];
@@ -137,6 +140,14 @@ struct agent {
 extern struct task tasks[TASKS];
 extern int tasks_count, agents_count;
 extern struct agent agents[AGENTS];
+enum { CHILDREN = 64 };
+struct child_task { /* a sub-task that was deleted by itself */
+    char id[64];
+    int root;        /* of tasks */
+    bool is_gone;
+};
+extern struct child_task children[CHILDREN];
+extern int children_count;
 void life_begin(void);
 void life_agents(void);  /* the three that stay; before the first history */
 void life_acts(int count);

@@ -7,13 +7,15 @@
 #include <stdlib.h>
 #include "crash.h"
 
-enum act { ASYNC, SYNC, STOP, DELETE, AGENT_MAKE, AGENT_DELETE };
+enum act { ASYNC, SYNC, STOP, DELETE, AGENT_MAKE, AGENT_DELETE, CHILD_STOP, CHILD_DELETE };
 enum { HELPER, MANAGER, BOSS, STAYING };
 static const char *const names[STAYING] = {"Helper", "Manager", "Boss"};
 
 struct task tasks[TASKS];
 struct agent agents[AGENTS];
 int tasks_count, agents_count;
+struct child_task children[CHILDREN];
+int children_count;
 static struct agent staying[STAYING];
 
 bool task_is_known(const struct task *t)
@@ -68,9 +70,12 @@ static void hears_invoke(struct line *line)
 {
     struct task *t = line->of;
     struct turn *turn = &t->turns[line->turn];
-    if (line->status == 404 || line->status == 409) {
+    bool is_too_late = line->status == 503 && child.is_stopping;
+    if (line->status == 404 || line->status == 409 || is_too_late) {
         if (!t->delete_asked && line->status == 404) trouble("%s is answered 404", turn->label);
+        if (is_too_late && model_label(turn->label)) trouble("%s was begun, and is answered 503", turn->label);
         turn->known = NEVER;
+        turn->refused = line->status;
         return;
     }
     if (line->status != 200) trouble("%s is answered %d: %.*s", turn->label, line->status, STR_ARGS(buf_str(&line->body)));
@@ -116,10 +121,25 @@ static void hears_agent(struct line *line)
         if (&agents[tasks[i].agent] == a) task_goes(&tasks[i], "its agent was deleted");
 }
 
+/* Its parent may be ended or deleted meanwhile, and it with it. */
+static void hears_child(struct line *line)
+{
+    struct label *label = line->of;
+    if (line->status != 404 && line->status != (line->what == (int)CHILD_STOP ? 200 : 204))
+        trouble("the end of sub-task %s is answered %d", label->name, line->status);
+    if (line->status == 404) return;
+    model_close(label->name, "it was ended");
+    if (line->what != (int)CHILD_DELETE) return;
+    children[line->turn].is_gone = true;
+    keys_are_gone(f("%s/data", child.top), "when the delete of a sub-task was answered");
+}
+
 /* Not whole: it died, and nobody knows. */
 static void hears(struct line *line)
 {
     if (!line->is_over || !line->is_whole) return;
+    bool is_message = line->what == (int)ASYNC || line->what == (int)SYNC;
+    if (line->status == 503 && child.is_stopping && !is_message) return; /* nor then */
     switch ((enum act)line->what) {
     case ASYNC:
     case SYNC: hears_invoke(line); break;
@@ -127,6 +147,8 @@ static void hears(struct line *line)
     case DELETE: hears_delete(line); break;
     case AGENT_MAKE:
     case AGENT_DELETE: hears_agent(line); break;
+    case CHILD_STOP:
+    case CHILD_DELETE: hears_child(line); break;
     }
 }
 
@@ -155,7 +177,7 @@ static void invokes(int number)
     int n = t->turns_count++;
     struct turn *turn = &t->turns[n];
     *turn = (struct turn){.known = UNKNOWN, .status = ""};
-    snprintf(turn->label, sizeof turn->label, "%s", f("%s.%d", t->id, n));
+    snprintf(turn->label, sizeof turn->label, "%s", f("T%d.%d", number, n));
     snprintf(turn->plan, sizeof turn->plan, "%s", plan_for(t->agent));
     const char *body = f("{\"id\":\"%s\",\"input\":{\"text\":\"#%s %s\"}}", t->id, turn->label, turn->plan);
     const char *target = f("/v1/agents/%s/invoke", agents[t->agent].id);
@@ -165,13 +187,26 @@ static void invokes(int number)
     else stream_open_invoke(number, n, f("%s", body));
 }
 
+/* The id of one that is gone may be used again; -1: a new one. */
+static int id_again(void)
+{
+    for (int i = 0; i < tasks_count && dice(3) == 0; i++) {
+        if (!tasks[i].is_erased || tasks[i].is_replaced) continue;
+        tasks[i].is_replaced = true;
+        return i;
+    }
+    return -1;
+}
+
 static void begins_task(void)
 {
     if (tasks_count == TASKS) return;
     int agent = (int)dice((uint64_t)agents_count);
     if (!agents[agent].is_there || agents[agent].delete_asked) agent = (int)dice(STAYING);
     tasks[tasks_count] = (struct task){.agent = agent};
-    snprintf(tasks[tasks_count].id, sizeof tasks[0].id, "t%d", tasks_count);
+    int again = id_again();
+    if (again >= 0) memcpy(tasks[tasks_count].id, tasks[again].id, sizeof tasks[0].id);
+    else snprintf(tasks[tasks_count].id, sizeof tasks[0].id, "t%d", tasks_count);
     invokes(tasks_count++);
 }
 
@@ -225,6 +260,32 @@ static void deletes(void)
     asks(DELETE, "DELETE", f("/v1/tasks/%s", tasks[i].id), "", &tasks[i], 0);
 }
 
+/* A sub-task that is not at its end, by itself: its parent goes on. */
+static void ends_child(void)
+{
+    int i = any_task();
+    if (i < 0 || !ask("GET", f("/v1/tasks?parent_task_id=%s", tasks[i].id), "") || children_count == CHILDREN) return;
+    for (struct json_each e = json_each(json_get(answer_json(), "items")); json_next(&e);) {
+        const char *id = text_of(e.item, "id"), *status = text_of(e.item, "status");
+        char name[LABEL_BYTES];
+        if (strcmp(status, "executing") != 0 || ask("GET", f("/v1/tasks/%s", id), "") != 200) continue;
+        if (sscanf(text_of(json_get(answer_json(), "input"), "text"), "#%47s", name) != 1) trouble("a sub-task without a label");
+        struct label *label = model_label(name);
+        if (!label || label->may_end) continue;
+        keys_note(f("%s/data", child.top));
+        label->may_end = true;
+        bool is_delete = dice(2);
+        if (is_delete) {
+            tasks[i].has_lost = true;
+            children[children_count] = (struct child_task){.root = i};
+            snprintf(children[children_count].id, sizeof children[0].id, "%s", id);
+        }
+        if (is_delete) asks(CHILD_DELETE, "DELETE", f("/v1/tasks/%s", id), "", label, children_count++);
+        else asks(CHILD_STOP, "POST", f("/v1/tasks/%s/stop", id), "", label, 0);
+        return;
+    }
+}
+
 static void makes_agent(void)
 {
     if (agents_count == AGENTS) return;
@@ -251,7 +312,7 @@ static void deletes_agent(void)
 
 static void acts(void)
 {
-    uint64_t what = dice(32);
+    uint64_t what = dice(34);
     int i;
     if (what < 11) begins_task();
     else if (what < 16) says_more();
@@ -260,7 +321,8 @@ static void acts(void)
     else if (what < 24) makes_agent();
     else if (what < 25) deletes_agent();
     else if (what < 28 && (i = any_task()) >= 0) stream_open_task(i);
-    else model_release();
+    else if (what < 31) model_release();
+    else ends_child();
 }
 
 void life_acts(int count)
@@ -293,7 +355,7 @@ void life_begin(void)
     memset(agents, 0, sizeof agents);
     memcpy(agents, staying, sizeof staying);
     agents_count = STAYING;
-    tasks_count = 0;
+    tasks_count = children_count = 0;
     model_forget();
     streams_forget();
     keys_forget();

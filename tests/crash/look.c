@@ -30,7 +30,7 @@ static void check_thread(struct task *t, struct json thread)
         if (!strcmp(text_of(e.item, "role"), "user")) {
             turn = turn_asked(t, content);
             if (is_seen[turn - t->turns]) trouble("%s stands twice in the thread", turn->label);
-            if (turn->known == NEVER) trouble("%s was refused, or was not there before, and is there now", turn->label);
+            if (turn->known == NEVER) trouble("%s was refused (%d), and is there now", turn->label, turn->refused);
             is_seen[turn - t->turns] = true;
         } else {
             if (!turn) trouble("%s: an answer without a question", t->id);
@@ -76,13 +76,25 @@ static bool look_at_task(struct task *t)
     t->delete_asked = false; /* it was not heard */
     struct json json = answer_json();
     struct turn *turn = turn_asked(t, text_of(json_get(json, "input"), "text"));
-    if (turn->known == NEVER) trouble("%s was refused, and is there", turn->label);
+    if (turn->known == NEVER) trouble("%s was refused (%d), and is there", turn->label, turn->refused);
     announce(turn, text_of(json, "status"), text_of(json, "result"));
     if (!strcmp(turn->status, "completed")) check_used(turn, json_get(json, "used_tools"));
     status = ask("GET", f("/v1/tasks/%s/thread", t->id), "");
     if (status && status != 200) trouble("the thread of %s is answered %d", t->id, status);
     if (status) check_thread(t, answer_json());
     return status != 0;
+}
+
+/* Those that were deleted by themselves. */
+static bool look_at_children(void)
+{
+    for (int i = 0; i < children_count; i++) {
+        int status = ask("GET", f("/v1/tasks/%s", children[i].id), "");
+        if (!status) return false;
+        if (children[i].is_gone && status != 404) trouble("sub-task %s was deleted and is there", children[i].id);
+        if (status == 404) children[i].is_gone = true;
+    }
+    return true;
 }
 
 static bool look_at_agents(void)
@@ -106,9 +118,9 @@ static bool look_at_agents(void)
 
 bool look_after_start(void)
 {
-    if (!look_at_agents()) return false;
+    if (!look_at_agents() || !look_at_children()) return false;
     for (int i = 0; i < tasks_count; i++)
-        if (!look_at_task(&tasks[i])) return false;
+        if (!tasks[i].is_replaced && !look_at_task(&tasks[i])) return false;
     return true;
 }
 
@@ -142,11 +154,11 @@ static bool wait_for_rest(struct task *t)
 static bool look_at_sub_tasks(const struct task *t)
 {
     int most = 0;
-    bool is_exact = true;
+    bool is_exact = !child.plan.runs_max; /* else one may be refused */
     for (int i = 0; i < t->turns_count; i++) {
         const struct turn *turn = &t->turns[i];
         if (turn->known != NEVER) most += model_calls(turn->plan);
-        if (turn->may_stop) is_exact = false;
+        if (turn->may_stop || t->has_lost) is_exact = false;
     }
     int status = ask("GET", f("/v1/tasks?parent_task_id=%s", t->id), "");
     if (!status) return false;
@@ -173,6 +185,7 @@ bool look_at_rest(void)
 
 static struct note {
     int task; /* of tasks: the root */
+    char id[64];
     int64_t slot;
     unsigned char wrapped[SLOT_BYTES];
 } notes[NOTES];
@@ -193,9 +206,10 @@ static bool slot_read(int fd, int64_t slot, unsigned char wrapped[SLOT_BYTES])
     return pread(fd, wrapped, SLOT_BYTES, slot * SLOT_BYTES) == SLOT_BYTES;
 }
 
-static void note_key(int fd, int task, int64_t slot)
+static void note_key(int fd, int task, int64_t slot, const char *id)
 {
     struct note note = {.task = task, .slot = slot};
+    snprintf(note.id, sizeof note.id, "%s", id);
     if (!slot_read(fd, slot, note.wrapped)) trouble("slot %lld lies behind the end of the keyring", (long long)slot);
     for (int i = 0; i < notes_count; i++)
         if (notes[i].slot == slot && !memcmp(notes[i].wrapped, note.wrapped, SLOT_BYTES)) return;
@@ -208,16 +222,24 @@ void keys_note(const char *data)
     sqlite3 *db = database_open(data);
     sqlite3_stmt *rows;
     int fd = open(f("%s/keyring", data), O_RDONLY | O_CLOEXEC);
-    if (sqlite3_prepare_v2(db, "SELECT r.id, t.slot FROM task t JOIN task r ON r.n = t.root", -1, &rows, NULL))
+    if (sqlite3_prepare_v2(db, "SELECT r.id, t.slot, t.id FROM task t JOIN task r ON r.n = t.root", -1, &rows, NULL))
         trouble("the tasks of %s cannot be read: %s", data, sqlite3_errmsg(db));
     while (sqlite3_step(rows) == SQLITE_ROW) {
         const char *id = (const char *)sqlite3_column_text(rows, 0);
         for (int i = 0; i < tasks_count; i++)
-            if (!strcmp(tasks[i].id, id)) note_key(fd, i, sqlite3_column_int64(rows, 1));
+            if (!strcmp(tasks[i].id, id) && !tasks[i].is_replaced)
+                note_key(fd, i, sqlite3_column_int64(rows, 1), (const char *)sqlite3_column_text(rows, 2));
     }
     sqlite3_finalize(rows);
     sqlite3_close(db);
     close(fd);
+}
+
+static bool is_erased(const struct note *note)
+{
+    for (int i = 0; i < children_count; i++)
+        if (children[i].is_gone && !strcmp(children[i].id, note->id)) return true;
+    return tasks[note->task].is_erased;
 }
 
 void keys_are_gone(const char *data, const char *when)
@@ -225,7 +247,7 @@ void keys_are_gone(const char *data, const char *when)
     int fd = open(f("%s/keyring", data), O_RDONLY | O_CLOEXEC);
     for (int i = 0; i < notes_count; i++) {
         unsigned char now[SLOT_BYTES];
-        if (!tasks[notes[i].task].is_erased || !slot_read(fd, notes[i].slot, now)) continue;
+        if (!is_erased(&notes[i]) || !slot_read(fd, notes[i].slot, now)) continue;
         if (!memcmp(now, notes[i].wrapped, SLOT_BYTES)) trouble("a key of %s is still there %s", tasks[notes[i].task].id, when);
     }
     close(fd);
@@ -261,7 +283,7 @@ void look_on_disk(const char *data)
     expect(db, "SELECT count(*) FROM agent WHERE deleting = 1", "0");
     expect(db, "SELECT count(*) FROM turn WHERE task NOT IN (SELECT n FROM task)", "0");
     for (int i = 0; i < tasks_count; i++) {
-        if (tasks[i].is_gone) expect(db, f("SELECT count(*) FROM task WHERE id = '%s'", tasks[i].id), "0");
+        if (tasks[i].is_gone && !tasks[i].is_replaced) expect(db, f("SELECT count(*) FROM task WHERE id = '%s'", tasks[i].id), "0");
         if (tasks[i].is_gone) tasks[i].is_erased = true; /* with its agent */
     }
     sqlite3_close(db);

@@ -11,6 +11,7 @@ struct heard {
 };
 struct stream {
     int task;
+    const char *query; /* how much of the sub-tasks */
     int turn; /* -1: the whole task */
     struct heard *events;
     int count;
@@ -63,9 +64,9 @@ static void hears(struct line *line)
     struct stream *s = line->of;
     struct task *t = &tasks[s->task];
     if (line->status && line->status != 200) {
-        bool may_be = t->delete_asked || t->is_gone || line->status == 409;
+        bool may_be = t->delete_asked || t->is_gone || line->status == 409 || (line->status == 503 && child.is_stopping);
         if (!may_be) trouble("a stream of %s is answered %d", t->id, line->status);
-        if (s->turn >= 0 && !s->is_again && line->is_whole) t->turns[s->turn].known = NEVER;
+        if (s->turn >= 0 && !s->is_again && line->is_whole) t->turns[s->turn].known = NEVER, t->turns[s->turn].refused = line->status;
         s->is_lost = s->is_lost || line->is_over;
         return;
     }
@@ -77,7 +78,7 @@ static void hears(struct line *line)
         take_line(s, one);
     }
     if (!line->is_over) return;
-    s->is_over = line->is_whole;
+    s->is_over = line->is_whole && !child.is_stopping; /* a server that stops ends its streams before their end */
     s->line = NULL;
 }
 
@@ -88,22 +89,31 @@ static void opens(struct stream *s, const char *method, const char *target, cons
     s->line = line_open(method, target, s->count ? f("Last-Event-ID: %s\r\n", s->last) : "", body, hears, s);
 }
 
+static const char *any_query(void)
+{
+    static const char *const queries[] = {"", "?sub_tasks=all", "?sub_tasks=none"};
+    return queries[dice(3)];
+}
+
 static struct stream *begins(int task, int turn)
 {
     if (streams_count == STREAMS) trouble("too many streams");
     struct stream *s = &streams[streams_count++];
-    *s = (struct stream){.task = task, .turn = turn, .events = arena_try_alloc(test_arena(), EVENTS * sizeof *s->events)};
+    *s = (struct stream){.task = task, .turn = turn, .query = any_query(), .events = arena_try_alloc(test_arena(), EVENTS * sizeof *s->events)};
     return s;
 }
 
 void stream_open_invoke(int task, int turn, const char *body)
 {
-    opens(begins(task, turn), "POST", f("/v1/agents/%s/invoke/stream", agents[tasks[task].agent].id), body);
+    struct stream *s = begins(task, turn);
+    opens(s, "POST", f("/v1/agents/%s/invoke/stream%s", agents[tasks[task].agent].id, s->query), body);
 }
 
 void stream_open_task(int task)
 {
-    if (streams_count < STREAMS) opens(begins(task, -1), "GET", f("/v1/tasks/%s/stream", tasks[task].id), "");
+    if (streams_count == STREAMS) return;
+    struct stream *s = begins(task, -1);
+    opens(s, "GET", f("/v1/tasks/%s/stream%s", tasks[task].id, s->query), "");
 }
 
 /* ---- after a crash ------------------------------------------------------------------ */
@@ -120,7 +130,7 @@ void streams_again(bool is_last)
         if (s->is_lost) continue;
         s->is_again = true;
         s->is_last = is_last;
-        opens(s, "GET", f("/v1/tasks/%s/stream", t->id), "");
+        opens(s, "GET", f("/v1/tasks/%s/stream%s", t->id, s->query), "");
     }
 }
 
@@ -155,15 +165,23 @@ static void write_settled(const struct stream *s, int from, struct buf *out)
     for (int i = 0; i < count; i++) buf_free(&speakers[i].text);
 }
 
-static bool read_whole(int task)
+static bool read_whole(int task, const char *query)
 {
     whole = (struct stream){.task = task, .turn = -1, .events = arena_try_alloc(test_arena(), EVENTS * sizeof *whole.events)};
-    opens(&whole, "GET", f("/v1/tasks/%s/stream", tasks[task].id), "");
+    opens(&whole, "GET", f("/v1/tasks/%s/stream%s", tasks[task].id, query), "");
     for (int64_t until = now_ms() + 30000; !whole.is_over;) {
         if (!pump(50)) return false;
         if (now_ms() > until) trouble("the stream of %s, which is at rest, does not end", tasks[task].id);
     }
     return true;
+}
+
+static void write_text(const char *name, struct str text)
+{
+    FILE *file = fopen(f("%s/crash-%s", getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp", name), "w");
+    if (!file) return;
+    fwrite(text.at, 1, text.count, file);
+    fclose(file);
 }
 
 /* The line where they part, and the place in it. */
@@ -172,6 +190,8 @@ static void differ(const char *id, struct str heard, struct str told)
     size_t at = 0, line = 0;
     for (; at < heard.count && at < told.count && heard.at[at] == told.at[at]; at++)
         if (heard.at[at] == '\n') line = at + 1;
+    write_text("heard", heard);
+    write_text("told", told);
     size_t near = at > line + 40 ? at - 40 : line;
     trouble("%s: a follower heard \"%.*s ... %.*s\", and one who reads the whole \"... %.*s\"", id,
             (int)(strcspn(heard.at + line, "{\n") < heard.count - line ? strcspn(heard.at + line, "{\n") : heard.count - line), heard.at + line,
@@ -201,8 +221,8 @@ void streams_compare(void)
     for (int i = 0; i < streams_count; i++) {
         struct stream *s = &streams[i];
         struct task *t = &tasks[s->task];
-        if (s->is_lost || !s->count || t->delete_asked || t->is_gone) continue;
-        if (!read_whole(s->task)) return;
+        if (s->is_lost || !s->count || t->delete_asked || t->is_gone || t->has_lost) continue;
+        if (!read_whole(s->task, s->query)) return;
         compare(s);
     }
 }
