@@ -79,3 +79,17 @@ const char *row_text(const char *database, const char *sql)
     if (code != SQLITE_OK) test_fail(__FILE__, __LINE__, f("%s", sql));
     return kept;
 }
+
+void *lock_rows(const char *database)
+{
+    sqlite3 *db = opened(database);
+    sqlite3_busy_timeout(db, 10000);
+    if (sqlite3_exec(db, "BEGIN IMMEDIATE", 0, 0, 0) != SQLITE_OK) test_fail(__FILE__, __LINE__, sqlite3_errmsg(db));
+    return db;
+}
+
+void unlock_rows(void *lock)
+{
+    CHECK(sqlite3_exec(lock, "ROLLBACK", 0, 0, 0) == SQLITE_OK);
+    sqlite3_close(lock);
+}

@@ -88,3 +88,6 @@ void copy_directory(const char *from, const char *to);
 void edit_rows(const char *database, const char *sql);
 /* The first column of the first row; "" when there is none. */
 const char *row_text(const char *database, const char *sql);
+/* Nobody else writes into it: the server's commits wait (for some seconds at most). */
+void *lock_rows(const char *database);
+void unlock_rows(void *lock);
