@@ -1,8 +1,9 @@
 /* api/thread.c: a task's thread: what was said by whom, turn by turn. */
 #include "api/task.h"
+#include "io/wait.h"
 #include "store/turn.h"
 
-enum { PAGE = 50 };
+enum { PAGE = 50, BETWEEN_WAITS = 16 };
 
 static void put_id(struct buf *out, struct str task_id, const char *who, int64_t number)
 {
@@ -61,24 +62,40 @@ static struct err put_turn(struct ctx *cx, struct store *store, const struct sec
     return OK;
 }
 
-static struct err put_thread(struct ctx *cx, struct store *store, struct buf *out, const struct task *row)
+static struct err put_turns(struct ctx *cx, struct store *store, const struct secret *secret, struct buf *out, const struct task *row)
 {
-    struct secret secret;
     struct err e = OK;
-    TRY(store_task_secret(store, row, &secret));
-    buf_add(out, "[", 1);
     int64_t first = 1;
     for (int count = PAGE; count == PAGE && !failed(e);) {
         struct arena_mark mark = arena_mark(cx->arena);
         struct turn_row *turns;
         e = store_turn_list(cx, store, row, first, PAGE, &turns, &count);
-        for (int i = 0; !failed(e) && i < count; i++) e = put_turn(cx, store, &secret, out, row, &turns[i]);
+        for (int i = 0; !failed(e) && i < count; i++) e = put_turn(cx, store, secret, out, row, &turns[i]);
         first += PAGE;
         arena_rewind(cx->arena, mark);
+        if (!failed(e) && count == PAGE) e = wait_turn(cx); /* others have their turn between two pages */
     }
+    return e;
+}
+
+/* Is it still there, after a wait? What was deleted meanwhile is not found, and no half of it is told. */
+static struct err still_there(struct ctx *cx, struct store *store, const struct task *row, struct err e)
+{
+    struct task *now = NEW(cx->arena, struct task);
+    struct err look = e.code == ERR_CANCELLED ? e : store_task_get(cx, store, row->org, row->n, now);
+    if (!failed(look) && now->is_deleting) look = err(ERR_NOT_FOUND, "Task not found");
+    return look.code == ERR_NOT_FOUND ? look : e;
+}
+
+static struct err put_thread(struct ctx *cx, struct store *store, struct buf *out, const struct task *row)
+{
+    struct secret secret;
+    struct err e = store_task_secret(store, row, &secret);
+    buf_add(out, "[", 1);
+    if (!failed(e)) e = put_turns(cx, store, &secret, out, row);
     buf_add(out, "]", 1);
     secret_drop(store->keyring, &secret);
-    return e;
+    return still_there(cx, store, row, e);
 }
 
 /* GET /v1/tasks/{task_id}/thread */
@@ -97,23 +114,34 @@ struct err api_get_task_thread(struct ctx *cx, struct call *call)
 }
 
 /* One that was deleted since the tree was read is left out. */
+static struct err put_descendant(struct ctx *cx, struct call *call, struct buf *out, int64_t n)
+{
+    struct task *row = NEW(cx->arena, struct task);
+    size_t before = out->count;
+    struct err e = store_task_get(cx, call->app->store, call->who.org, n, row);
+    if (!failed(e)) {
+        buf_add(out, ",", 1);
+        json_put_text(out, row->id);
+        buf_add(out, ":", 1);
+        e = put_thread(cx, call->app->store, out, row);
+    }
+    if (e.code != ERR_NOT_FOUND) return e;
+    out->count = before;
+    return OK;
+}
+
 static struct err put_descendants(struct ctx *cx, struct call *call, struct buf *out, const struct task *root)
 {
     struct task_node *nodes;
     int count;
     TRY(store_task_tree(cx, call->app->store, call->who.org, root->n, &nodes, &count));
     for (int i = 0; i < count; i++) {
-        struct task *row = NEW(cx->arena, struct task);
-        if (nodes[i].n == root->n) continue;
-        struct err e = store_task_get(cx, call->app->store, call->who.org, nodes[i].n, row);
-        if (e.code == ERR_NOT_FOUND) continue;
-        TRY(e);
-        buf_add(out, ",", 1);
-        json_put_text(out, row->id);
-        buf_add(out, ":", 1);
-        TRY(put_thread(cx, call->app->store, out, row));
+        struct arena_mark mark = arena_mark(cx->arena);
+        if (nodes[i].n != root->n) TRY(put_descendant(cx, call, out, nodes[i].n));
+        arena_rewind(cx->arena, mark);
+        if (i % BETWEEN_WAITS == BETWEEN_WAITS - 1) TRY(wait_turn(cx));
     }
-    return OK;
+    return still_there(cx, call->app->store, root, OK);
 }
 
 /* GET /v1/tasks/{task_id}/thread/full */

@@ -1,5 +1,6 @@
 #include "engine/prompt.h"
 #include "engine/endpoint.h"
+#include "io/wait.h"
 #include "store/entry.h"
 #include "store/task.h"
 #include "store/turn.h"
@@ -344,6 +345,7 @@ static struct err read_thread(struct ctx *cx, struct run *run, struct prompt *p)
             TRY(take_entry(cx, &r, &entries[i]));
             before = entries[i].n;
         }
+        if (count == PAGE_ENTRIES) TRY(wait_turn(cx)); /* a long thread is many rows: others have their turn between */
     }
     if (!r.is_full) TRY(finish_turn(cx, &r));
     p->dialogue.messages = r.thread;

@@ -110,6 +110,31 @@ FLOW(usage_is_counted_per_task_and_per_message)
 
 /* ---- turns --------------------------------------------------------------------- */
 
+FLOW(a_thread_of_many_pages_is_told_and_remembered_whole)
+{
+    enum { TURNS = 120 };
+    struct client *anna = client(play);
+    const char *agent = agent_of(anna, "");
+    for (int i = 1; i <= TURNS; i++) {
+        sends(anna, f("POST /v1/agents/%s/invoke", agent), says(play, f("[[say answer%d]]", i), "'id':'pages'"));
+        gets_status(anna, 200);
+        has(anna, "result", f("'answer%d'", i));
+    }
+    struct json heard = model_heard(play);
+    CHECK(json_count(at_json(heard, "body.messages")) == 1 + 2 * TURNS - 1);
+    CHECK(!strcmp(json_z(at_json(heard, "body.messages[2].content")), "\"answer1\""));
+    sends(anna, "GET /v1/tasks/pages/thread", "");
+    gets_status(anna, 200);
+    CHECK(count_at(anna, "") == 2 * TURNS);
+    for (int i = 1; i <= TURNS; i++) {
+        has(anna, f("[%d].id", 2 * i - 1), f("'pages_agent_%d'", i));
+        has(anna, f("[%d].content", 2 * i - 1), f("'answer%d'", i));
+    }
+    sends(anna, "GET /v1/tasks/pages/thread/full", "");
+    gets_status(anna, 200);
+    CHECK(count_at(anna, "root") == 2 * TURNS);
+}
+
 FLOW(a_second_turn_remembers_the_first)
 {
     struct client *anna = client(play);
