@@ -156,7 +156,7 @@ struct err reply_stream(struct ctx *cx, struct call *call, struct follower *foll
         e = follow_next(cx, follower, &out, &is_end);
         if (!failed(e) && out.is_failed) e = err(ERR_MEMORY, "there is no memory for a stream");
         if (!failed(e)) e = stream_send(cx, call->exchange, buf_str(&out));
-        if (out.capacity > 4096) buf_free(&out); /* an idle stream holds little */
+        if (out.capacity > 1024) buf_free(&out); /* an idle stream holds little */
     }
     buf_free(&out);
     follow_close(follower);

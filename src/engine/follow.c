@@ -15,7 +15,7 @@ enum { PAGE = 32, OUT_BYTES = 1 << 16 };
 struct follower {
     struct engine *engine;
     struct tree *tree;
-    struct task *task;          /* the row; then the turn as it was last shown */
+    struct task *task, shown;   /* the row, with the turn that it began with */
     struct secret secret;
     int64_t only_turn;          /* 0: all */
     int64_t own_turn;           /* of the last own entry … */
@@ -43,7 +43,13 @@ static struct err keep_shown(struct ctx *cx, struct follower *f)
 {
     if (f->task->input.text.at || f->task->input.files.count) return OK;
     int64_t turn = f->only_turn ? f->only_turn : f->task->turn;
-    struct err e = store_task_show(cx, f->engine->store, &f->secret, f->task, turn, MOMENT_NOW, 0);
+    /* A stream may be open for long: what reading it took goes at once, only the texts stay. */
+    struct arena arena = {.wipe = true};
+    struct ctx own = *cx;
+    own.arena = &arena;
+    struct err e = store_task_show(&own, f->engine->store, &f->secret, f->task, turn, MOMENT_NOW, 0);
+    task_keep(cx->arena, f->task);
+    arena_free(&arena);
     return e.code == ERR_MEMORY ? e : OK;
 }
 
@@ -67,8 +73,8 @@ struct err follow_open(struct ctx *cx, struct engine *engine, const struct task 
         f->resume_n = f->at.n--;
         f->resume_events = f->at.events;
     }
-    f->task = NEW(cx->arena, struct task);
-    *f->task = *task;
+    f->task = &f->shown;
+    f->shown = *task;
     struct task *row = NEW(cx->arena, struct task);
     struct err e = store_task_secret(engine->store, task, &f->secret);
     /* Its key may have been destroyed since it was accepted: then there is nothing to open, but for its end to tell. */

@@ -35,9 +35,10 @@ struct err attachments_load(struct arena *arena, struct str stored, struct attac
 {
     struct json list;
 
-    out->items = arena_alloc(arena, ATTACHMENTS_MAX * sizeof *out->items);
     out->count = 0;
     TRY(json_parse_own(arena, stored, &list));
+    size_t count = json_count(list) < ATTACHMENTS_MAX ? json_count(list) : ATTACHMENTS_MAX;
+    out->items = arena_alloc(arena, (count + 1) * sizeof *out->items);
     for (struct json_each each = json_each(list); json_next(&each);) {
         if (out->count == ATTACHMENTS_MAX) return err(ERR_IO, "a stored list of attachments is too long");
         struct attachment *item = &out->items[out->count++];

@@ -17,7 +17,7 @@ struct attachment {
     struct str verbatim;      /* a source node, as JSON */
 };
 struct attachments {
-    struct attachment *items; /* room for ATTACHMENTS_MAX */
+    struct attachment *items; /* with room for one more */
     int count;
 };
 /* agent.attachments and back. ERR_IO: not what was stored. */
