@@ -11,6 +11,7 @@
 #include "api/auth.h"
 #include "api/call.h"
 #include "api/metrics.h"
+#include "api/operator.h"
 #include "base/log.h"
 #include "config.h"
 #include "engine/engine.h"
@@ -19,6 +20,7 @@
 #include "llm/turn.h"
 #include "net/server.h"
 #include "store/key.h"
+#include "store/organization.h"
 #include "store/store.h"
 
 #define VERSION "0.1.0"
@@ -31,10 +33,13 @@ static const char usage[] =
     "       agentd key list                                  every key, a line of JSON each\n"
     "       agentd key revoke KEY_ID\n"
     "       agentd keyring accept                            take database and keyring as they are for a pair\n"
+    "       agentd org list                                  every organisation, a line of JSON each\n"
+    "       agentd org delete ORG                            all that an organisation (name or id) owns, and itself\n"
+    "       agentd erase --org ORG --user ID                 every task in which this end user spoke, with its tree\n"
     "       agentd settings | events                         print the settings, the events of the log, as a page\n"
     "       agentd --version | --help\n"
     "\n"
-    "key and keyring take --data DIR; key works beside a running server.\n"
+    "All take --data DIR. key, org and erase work beside a running server too.\n"
     "serve reads OPENAI_API_KEY and OPENAI_BASE_URL for agents that name no model of their own.\n"
     "\n"
     "options of serve, each also as AGENTD_NAME in the environment:\n";
@@ -59,6 +64,7 @@ struct service {
     struct server *server;
     struct metrics metrics;
     struct server *metrics_server;
+    struct operator operator;
 };
 
 static void on_signal(void *arg)
@@ -190,6 +196,9 @@ static struct err open_all(struct ctx *cx, struct service *s)
     server = server_settings(s);
     TRY(server_open(cx, &server, api_serve, &s->app, &s->server));
     TRY(open_metrics(cx, s));
+    s->operator.store = s->store;
+    s->operator.engine = s->engine;
+    TRY(operator_open(cx, &s->operator, s->config.data));
     const char *host = str_z(s->arena, s->host);
     struct str own = strf(s->arena, strchr(host, ':') ? "http://[%s]:%d" : "http://%s:%d", host, server_port(s->server));
     s->app.public_base = s->config.public_base.count ? s->config.public_base : own;
@@ -205,6 +214,7 @@ static void close_all(struct ctx *cx, struct service *s)
 {
     if (s->server) server_stop(cx, s->server, s->config.stop_grace_ms);
     if (s->metrics_server) server_stop(cx, s->metrics_server, 0);
+    operator_close(cx, &s->operator);
     if (s->engine) engine_close(cx, s->engine);
     if (s->metrics_server) server_close(s->metrics_server);
     if (s->server) server_close(s->server);
@@ -386,6 +396,87 @@ static int key_command(struct arena *a, int count, char **arguments)
     return failed(e) ? fail(e) : 0;
 }
 
+/* ---- organisations and persons: done by the server, if one runs ----------------------------- */
+
+static void print_organization(const struct organization *o)
+{
+    struct buf out = {0};
+    buf_add(&out, "{", 1);
+    json_put_key(&out, "organization_id");
+    json_put_text(&out, o->id);
+    json_put_key(&out, "organization");
+    json_put_text(&out, o->name);
+    json_put_key(&out, "created_at");
+    json_put_time(&out, o->created_at);
+    json_put_key(&out, "is_being_deleted");
+    json_put_bool(&out, o->is_deleting);
+    buf_add(&out, "}\n", 2);
+    fwrite(out.at, 1, out.count, stdout);
+    buf_free(&out);
+}
+
+static int organization_list(struct arena *a, const struct store_settings *settings)
+{
+    struct ctx cx = {.arena = a};
+    struct organization *list;
+    struct store *store;
+    int count;
+    struct err e = store_open_rows(&cx, settings, &store);
+    if (failed(e)) return fail(e);
+    e = store_organization_list(&cx, store, &list, &count);
+    for (int i = 0; i < count && !failed(e); i++) print_organization(&list[i]);
+    store_close(&cx, store);
+    return failed(e) ? fail(e) : 0;
+}
+
+/* The answer is printed as it came; one that tells of an error is one. */
+static int have_done(struct arena *a, const struct store_settings *settings, const char *command, struct str org, struct str user)
+{
+    struct buf line = {0}, answer = {0};
+    struct json said;
+    buf_add(&line, "{", 1);
+    json_put_key(&line, "command");
+    json_put_text(&line, str(command));
+    json_put_key(&line, "org");
+    json_put_text(&line, org);
+    json_put_key(&line, "user");
+    json_put_text_or_null(&line, user);
+    buf_add(&line, "}", 1);
+    log_setup(LOG_WARNING, LOG_AS_TEXT);
+    struct err e = operator_do(a, settings, buf_str(&line), &answer);
+    if (!failed(e)) e = json_parse(a, buf_str(&answer), &said, NULL);
+    struct str error = failed(e) ? S("") : json_text(json_get(said, "error"));
+    if (!failed(e) && error.count) e = err(ERR_IO, str_z(a, error));
+    if (!failed(e)) printf("%.*s\n", STR_ARGS(buf_str(&answer)));
+    buf_free(&line);
+    buf_free(&answer);
+    return failed(e) ? fail(e) : 0;
+}
+
+static int org_command(struct arena *a, int count, char **arguments)
+{
+    struct str data = take_option(&count, arguments, "--data");
+    const char *verb = count ? arguments[0] : "";
+    bool is_list = !strcmp(verb, "list") && count == 1, is_delete = !strcmp(verb, "delete") && count == 2;
+    struct store_settings settings;
+    if (!is_list && !is_delete) return wrong_usage();
+    struct err e = command_settings(a, data, &settings);
+    if (!failed(e)) e = must_have_database(a, settings.directory);
+    if (failed(e)) return fail(e);
+    return is_list ? organization_list(a, &settings) : have_done(a, &settings, "org delete", str(arguments[1]), (struct str){0});
+}
+
+static int erase_command(struct arena *a, int count, char **arguments)
+{
+    struct str data = take_option(&count, arguments, "--data"), org = take_option(&count, arguments, "--org");
+    struct str user = take_option(&count, arguments, "--user");
+    struct store_settings settings;
+    if (count || !org.count || !user.count) return wrong_usage();
+    struct err e = command_settings(a, data, &settings);
+    if (!failed(e)) e = must_have_database(a, settings.directory);
+    return failed(e) ? fail(e) : have_done(a, &settings, "erase", org, user);
+}
+
 static int keyring_command(struct arena *a, int count, char **arguments)
 {
     struct ctx cx = {.arena = a};
@@ -409,6 +500,10 @@ int main(int argc, char **argv)
         code = key_command(&arena, argc - 2, argv + 2);
     } else if (!strcmp(command, "keyring")) {
         code = keyring_command(&arena, argc - 2, argv + 2);
+    } else if (!strcmp(command, "org")) {
+        code = org_command(&arena, argc - 2, argv + 2);
+    } else if (!strcmp(command, "erase")) {
+        code = erase_command(&arena, argc - 2, argv + 2);
     } else if (!strcmp(command, "settings")) {
         config_print_page(stdout);
         code = 0;

@@ -15,6 +15,7 @@
 #include "store/store.h"
 
 struct engine;
+struct holdings;
 struct llm;
 struct engine_settings {
     int64_t runs_max, pending_max, turns_waiting_max, tree_depth_max, sub_tasks_max, steps_max;
@@ -81,6 +82,11 @@ struct err engine_erase(struct ctx *, struct engine *, const struct task *) MUST
 struct err engine_join_erasure(struct ctx *, struct engine *, int64_t org, struct str id) MUST_CHECK;
 /* From the return on the agent and its trees are gone for everybody; they are erased behind it. */
 struct err engine_erase_agent(struct ctx *, struct engine *, const struct agent_row *) MUST_CHECK;
+/* Everything that an organisation owns, its keys, and itself; back when nothing of it is left. *out is what it owned. Once
+ * it is marked it does not come back: interrupted, it is ended by the next start. */
+struct err engine_erase_organization(struct ctx *, struct engine *, int64_t org, struct holdings *out) MUST_CHECK;
+/* Every tree in which this end user ever spoke. *tasks tells how many tasks went, also when it fails half way. */
+struct err engine_erase_person(struct ctx *, struct engine *, int64_t org, struct str user, int64_t *tasks) MUST_CHECK;
 /* Is it being erased by one of the two? */
 bool engine_is_erasing(const struct engine *, int64_t n);
 

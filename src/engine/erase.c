@@ -9,13 +9,14 @@
  *
  * A fiber of the engine's own does it, so that it goes on when its caller hangs up. A crash between the
  * steps is finished by the next start, before it listens. */
+#include "engine/erase.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "engine/act.h"
 #include "engine/engine.h"
-#include "store/task.h"
+#include "store/organization.h"
 
-enum { PLACES_AT_ONCE = 64, AGAIN_MS = 1000 };
+enum { AGAIN_MS = 1000 };
 
 static struct err mark(struct ctx *cx, struct act *act)
 {
@@ -61,10 +62,10 @@ static struct err drop_rows(struct ctx *cx, struct act *act, int64_t **slots, in
 
 /* The rows are gone: nobody else knows these slots before the next start, so we do not give up. Where another act was
  * quicker there are none, and this waits until those that it took are overwritten. */
-static struct err destroy_keys(struct ctx *cx, struct act *act, const int64_t *slots, int slots_count)
+struct err erase_keys(struct ctx *cx, struct engine *engine, const int64_t *slots, int slots_count)
 {
     for (;;) {
-        struct err e = keyring_destroy(cx, act->engine->store->keyring, slots, slots_count);
+        struct err e = keyring_destroy(cx, engine->store->keyring, slots, slots_count);
         if (!failed(e)) return OK;
         TRY(wait_ms(cx, AGAIN_MS));
     }
@@ -80,7 +81,8 @@ static struct err erase(struct ctx *cx, struct act *act)
     TRY(drop_in_pieces(cx, act));
     TRY(drop_rows(cx, act, &slots, &slots_count));
     tree_forget_notes(act->engine, act->root);
-    return destroy_keys(cx, act, slots, slots_count);
+    act->erased = slots_count;
+    return erase_keys(cx, act->engine, slots, slots_count);
 }
 
 static struct err erase_main(struct ctx *cx, void *arg)
@@ -115,8 +117,7 @@ struct err engine_join_erasure(struct ctx *cx, struct engine *engine, int64_t or
 
 /* ---- agents, with their trees ------------------------------------------------------ */
 
-/* A page of trees at once, so that they share their syncs. */
-static struct err erase_page(struct ctx *cx, struct engine *engine, const struct task_place *places, int count)
+struct err erase_page(struct ctx *cx, struct engine *engine, const struct task_place *places, int count, int64_t *erased)
 {
     struct act *acts[PLACES_AT_ONCE];
     int opened = 0;
@@ -128,7 +129,10 @@ static struct err erase_page(struct ctx *cx, struct engine *engine, const struct
         else if (!failed(first)) first = e;
     }
     for (int i = 0; i < opened; i++) {
-        struct err e = act_join(cx, acts[i], 0);
+        struct err e = OK;
+        while (!acts[i]->is_done && !failed(e)) e = gate_wait(cx, &acts[i]->done, "an erasure");
+        if (erased) *erased += acts[i]->erased;
+        e = act_join(cx, acts[i], 0);
         if (failed(e) && !failed(first)) first = e;
     }
     return first;
@@ -140,11 +144,24 @@ static struct err erase_agent(struct ctx *cx, struct engine *engine, const struc
         struct arena_mark at = arena_mark(cx->arena);
         struct task_place *places;
         TRY(store_task_of_agent(cx, engine->store, row->org, row->n, 0, PLACES_AT_ONCE, &places, &count));
-        TRY(erase_page(cx, engine, places, count));
+        TRY(erase_page(cx, engine, places, count, NULL));
         arena_rewind(cx->arena, at);
     }
     agents_forget(engine, row->n); /* who looked before it was marked may have read it since */
     return store_agent_remove(cx, engine->store, row);
+}
+
+/* One that is marked, when no agent is. */
+static struct err erase_organization(struct ctx *cx, struct engine *engine, int *count)
+{
+    int64_t org, slot;
+    TRY(store_organization_marked(cx, engine->store, &org));
+    *count = org != 0;
+    if (!org) return OK;
+    struct err e = store_organization_remove(cx, engine->store, org, &slot);
+    if (e.code == ERR_CONFLICT) return OK; /* its last agents come first */
+    TRY(e);
+    return erase_keys(cx, engine, &slot, slot != 0);
 }
 
 static struct err sweep_once(struct ctx *cx, struct engine *engine, int *count)
@@ -152,10 +169,10 @@ static struct err sweep_once(struct ctx *cx, struct engine *engine, int *count)
     struct agent_row *agents;
     TRY(store_agent_marked(cx, engine->store, PLACES_AT_ONCE, &agents, count));
     for (int i = 0; i < *count; i++) TRY(erase_agent(cx, engine, &agents[i]));
-    return OK;
+    return *count ? OK : erase_organization(cx, engine, count);
 }
 
-/* The fiber that erases agents behind their 202. It ends when none is left; what it cannot do now it tries again, and
+/* The fiber that erases agents behind their 202, and organisations. It ends when none is left; what it cannot do now it tries again, and
  * the next start would. */
 static struct err sweep_main(struct ctx *cx, void *arg)
 {
@@ -169,10 +186,11 @@ static struct err sweep_main(struct ctx *cx, void *arg)
         if (failed(e)) count = 1;
     }
     engine->is_sweeping = false;
+    gate_open(&engine->swept);
     return OK;
 }
 
-static void sweep_behind(struct engine *engine)
+void sweep_behind(struct engine *engine)
 {
     engine->is_sweep_wanted = true;
     if (engine->is_sweeping || engine->is_closing) return;

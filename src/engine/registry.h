@@ -73,6 +73,7 @@ struct act {
     struct act_node *nodes; /* every task there was at its beginning, n rising */
     int nodes_count;
     int holders;
+    int64_t erased;        /* how many tasks went with it */
     struct err outcome;
     struct gate done;
     struct engine *engine;
@@ -92,8 +93,9 @@ struct engine {
     bool is_closing;
     int64_t runs_count;
     struct gate rest;      /* an act is done, a run is at rest */
-    bool is_sweeping;      /* the fiber that erases deleted agents is there … */
+    bool is_sweeping;      /* the fiber that erases what is marked is there … */
     bool is_sweep_wanted;  /* … and has to look once more */
+    struct gate swept;     /* it has ended */
     struct act *acts;
     struct known_agents agents;
     struct pending *pending; /* a ring: root tasks that wait for a place */

@@ -391,6 +391,14 @@ static struct err hash_user(struct ctx *cx, struct store *store, const struct ta
     return store_task_hash(cx, store, t->org, "user", t->input.user.id, hash);
 }
 
+/* Whoever ever spoke in a task is found when their tasks are to be erased. */
+static void add_person(struct batch *batch, const struct task *t, struct str user_hash)
+{
+    if (user_hash.at)
+        batch_add(batch, "INSERT INTO person (org, hash, task) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+                  ARGS(num(t->org), blob(user_hash), num(t->n)), ANY_CHANGES);
+}
+
 struct err store_task_insert(struct ctx *cx, struct store *store, struct batch *batch, const struct secret *secret,
                              const struct task *t)
 {
@@ -408,6 +416,7 @@ struct err store_task_insert(struct ctx *cx, struct store *store, struct batch *
                    num(t->turn), num(t->turns), text_or_null(t->triggering_agent_id), text(t->source),
                    blob_or_null(user_hash), num(t->created_at), blob_or_null(sealed)),
               1);
+    add_person(batch, t, user_hash);
     return OK;
 }
 
@@ -451,6 +460,7 @@ struct err store_task_describe(struct ctx *cx, struct store *store, struct batch
     batch_add(batch,
               "UPDATE task SET user_hash = $3, sealed = coalesce($4, sealed) WHERE n = $1 AND org = $2",
               ARGS(num(t->n), num(t->org), blob_or_null(user_hash), blob_or_null(sealed)), 1);
+    add_person(batch, t, user_hash);
     return OK;
 }
 
@@ -534,4 +544,13 @@ struct err store_task_of_agent(struct ctx *cx, struct store *store, int64_t org,
                   POINT("SELECT t.org, t.n FROM task t JOIN agent a ON a.n = $2 AND a.id = t.agent_id"
                         " WHERE t.org = $1 AND t.n > $3 AND t.n = t.root AND t.owner = $2 ORDER BY t.n LIMIT $4"),
                   ARGS(num(org), num(agent), num(after), num(limit)), out, count);
+}
+
+struct err store_task_of_person(struct ctx *cx, struct store *store, int64_t org, struct str hash, int64_t after, int limit,
+                                struct task_place **out, int *count)
+{
+    return places(cx, store,
+                  POINT("SELECT DISTINCT t.org, t.root FROM person p JOIN task t ON t.n = p.task"
+                        " WHERE p.org = $1 AND p.hash = $2 AND t.org = $1 AND t.root > $3 ORDER BY t.root LIMIT $4"),
+                  ARGS(num(org), blob(hash), num(after), num(limit)), out, count);
 }

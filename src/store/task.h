@@ -102,3 +102,6 @@ struct err store_task_unfinished(struct ctx *, struct store *, int64_t after, in
 /* The roots that belong to an agent, with a number above `after`; at most `limit`. */
 struct err store_task_of_agent(struct ctx *, struct store *, int64_t org, int64_t agent, int64_t after, int limit,
                                struct task_place **places, int *count) MUST_CHECK;
+/* The roots of the trees in which an end user (store_task_hash) ever spoke, above `after`; at most `limit`. */
+struct err store_task_of_person(struct ctx *, struct store *, int64_t org, struct str hash, int64_t after, int limit,
+                                struct task_place **places, int *count) MUST_CHECK;

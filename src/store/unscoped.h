@@ -10,7 +10,7 @@
 #define SQL_KEY_BY_HASH                                                                          \
     "SELECT k.id, k.label, k.org, o.id, o.name, k.created_at, coalesce(k.last_used_at, 0), 0"    \
     "  FROM api_key AS k JOIN organization AS o ON o.n = k.org"                                  \
-    " WHERE k.hash = $1 AND k.revoked_at IS NULL"
+    " WHERE k.hash = $1 AND k.revoked_at IS NULL AND o.deleting = 0"
 
 /* ---- the operator's commands --------------------------------------------------------- */
 #define SQL_KEYS                                                                                 \

@@ -1,0 +1,210 @@
+/* operator.c: organisations and persons erased from the command line, beside a server and without one. */
+#include <sys/stat.h>
+#include <unistd.h>
+#include "flow/play.h"
+
+static struct json printed(struct outcome outcome)
+{
+    struct json json;
+    if (outcome.status != 0 || failed(json_parse(test_arena(), str(outcome.out), &json, 0)))
+        test_fail(__FILE__, __LINE__, f("%d: %s%s", outcome.status, outcome.out, outcome.err));
+    return json;
+}
+
+static int64_t number_in(struct json json, const char *name) { return json_int(json_get(json, name)); }
+
+static struct json erases(struct play *play, const char *user)
+{
+    return printed(agentd(play, "erase", "--data", play->own.data, "--org", play->org, "--user", user, (char *)0));
+}
+
+static struct json deletes_org(struct play *play, const char *org)
+{
+    return printed(agentd(play, "org", "delete", org, "--data", play->own.data, (char *)0));
+}
+
+static void asks_as(struct client *c, const char *agent, const char *task, const char *user, const char *text)
+{
+    sends(c, f("POST /v1/agents/%s/invoke", agent),
+          q("{'id':'%s','input':{'text':'%s','user':{'id':'%s','email':'a@example.com'}}}", task, text, user));
+    gets_status(c, 200);
+}
+
+static void is_gone(struct client *c, const char *task)
+{
+    sends(c, f("GET /v1/tasks/%s", task), "");
+    gets_status(c, 404);
+}
+
+/* Nothing of an erased text is left that could be opened: no rows, and only free slots. */
+static void has_rows(struct play *play, const char *table, int count)
+{
+    const char *found = row_text(f("%s/agentd.db", play->own.data), f("SELECT count(*) FROM %s", table));
+    if (strcmp(found, f("%d", count))) test_fail(__FILE__, __LINE__, f("%s rows in %s, not %d", found, table, count));
+}
+
+FLOW(the_tasks_of_one_person_are_erased_beside_a_running_server)
+{
+    serve_own(play, "");
+    struct client *anna = client(play);
+    const char *agent = agent_of(anna, "");
+    asks_as(anna, agent, "a1", "anna", "hello");
+    asks_as(anna, agent, "b1", "ben", "hello");
+    /* She spoke first, and he after her: what she said is there all the same. */
+    asks_as(anna, agent, "both", "anna", "hello");
+    asks_as(anna, agent, "both", "ben", "hello");
+    asks_as(anna, agent, "silent", "anna", "hello");
+    sends(anna, f("POST /v1/agents/%s/invoke", agent), "{\"id\":\"silent\",\"input\":{\"text\":\"and I say nothing of who I am\"}}");
+    gets_status(anna, 200);
+    CHECK(number_in(erases(play, "nobody"), "tasks") == 0);
+    struct json erased = erases(play, "anna");
+    CHECK(number_in(erased, "tasks") == 3);
+    CHECK(str_is(json_text(json_get(erased, "organization_id")), play->org));
+    is_gone(anna, "a1");
+    is_gone(anna, "both");
+    is_gone(anna, "silent");
+    looks_at(anna, "b1");
+    CHECK(number_in(erases(play, "anna"), "tasks") == 0);
+    serve_stop(play);
+    has_rows(play, "task", 1);
+    has_rows(play, "person", 1);
+    CHECK(access(f("%s/control", play->own.data), F_OK) != 0);
+}
+
+FLOW(a_person_whose_task_runs_is_erased_with_its_tree)
+{
+    serve_own(play, "");
+    struct client *anna = client(play), *ben = client(play);
+    const char *helper = agent_of(anna, "'name':'Helper'"), *agent = agent_of(anna, "");
+    sends(anna, f("POST /v1/agents/%s/tools", agent), q("{'type':'agent','agent_id':'%s'}", helper));
+    gets_status(anna, 200);
+    sends(anna, f("POST /v1/agents/%s/invoke/stream", agent),
+          f("{\"id\":\"root\",\"input\":{\"text\":%s,\"user\":{\"id\":\"anna\",\"email\":\"a@example.com\"}}}",
+            json_quoted(script(play, f("[[call Helper {\"query\":\"[[tag %s]][[say deep]][[stall]]\"}]]", play->tag)))));
+    gets_event(anna, "sub_agent_trigger");
+    model_waits(play, "open=1");
+    CHECK(number_in(erases(play, "anna"), "tasks") == 2);
+    model_waits(play, "open=0");
+    gets_event(anna, "task_finished");
+    is_gone(ben, "root");
+    serve_stop(play);
+    has_rows(play, "task", 0);
+}
+
+FLOW(a_person_is_erased_without_a_server_and_unfinished_tasks_of_others_stay)
+{
+    serve_own(play, "");
+    struct client *anna = client(play);
+    const char *agent = agent_of(anna, "");
+    asks_as(anna, agent, "a1", "anna", "hello");
+    sends(anna, f("POST /v1/agents/%s/invoke/async", agent), says(play, "[[say half]][[gate $go]]", "'id':'open'"));
+    gets_status(anna, 200);
+    model_waits(play, "open=1");
+    serve_kill(play);
+    CHECK(number_in(erases(play, "anna"), "tasks") == 1);
+    has_rows(play, "task WHERE status < 2", 1);
+    has_rows(play, "slot WHERE state = 1", 0);
+    serve_start(play, "");
+    anna = client(play);
+    is_gone(anna, "a1");
+    looks_at(anna, "open");
+}
+
+FLOW(an_organisation_is_deleted_with_all_it_owns_and_only_that)
+{
+    serve_own(play, "");
+    struct client *anna = client(play), *other = stranger(play), *ben = client(play);
+    const char *agent = agent_of(anna, ""), *busy = agent_of(anna, ""), *theirs = agent_of(other, "");
+    asks_as(anna, agent, "done", "anna", "hello");
+    sends(other, f("POST /v1/agents/%s/invoke", theirs), says(play, "[[say theirs]]", "'id':'theirs'"));
+    gets_status(other, 200);
+    sends(ben, f("POST /v1/agents/%s/invoke/stream", busy), says(play, "[[say a]][[gate $never]]", "'id':'runs'"));
+    gets_event(ben, "chunk");
+    struct json gone = deletes_org(play, play->org);
+    CHECK(number_in(gone, "agents") == 2 && number_in(gone, "tasks") == 2 && number_in(gone, "keys") == 1);
+    model_waits(play, "open=0");
+    gets_event(ben, "task_finished");
+    looks_at(other, "theirs");
+    struct outcome again = agentd(play, "org", "delete", play->org, "--data", play->own.data, (char *)0);
+    CHECK(again.status == 1 && strstr(again.err, "No such organisation"));
+    struct outcome list = agentd(play, "org", "list", "--data", play->own.data, (char *)0);
+    CHECK(list.status == 0 && strstr(list.out, "organization_id") && !strstr(list.out, play->org));
+    serve_stop(play);
+    has_rows(play, "organization", 1);
+    has_rows(play, "task", 1);
+    has_rows(play, "agent", 1);
+    has_rows(play, "api_key", 1);
+    has_rows(play, "slot WHERE state = 1", 0);
+    /* The keys are of no use any more, and a new organisation of the name has nothing of the old one. */
+    const char *name = str_z(test_arena(), json_text(json_get(gone, "organization")));
+    serve_start(play, "");
+    anna = client(play);
+    sends(anna, "GET /v1/tasks/done", "");
+    gets_status(anna, 401);
+    struct client *heir = client_with_key(play, str_z(test_arena(), json_text(json_get(key_create(play, name), "key"))));
+    sends(heir, "GET /v1/agents", "");
+    gets_status(heir, 200);
+    has(heir, "total", "0");
+}
+
+FLOW(an_organisation_is_deleted_without_a_server)
+{
+    serve_own(play, "");
+    struct client *anna = client(play), *other = stranger(play);
+    const char *agent = agent_of(anna, "");
+    agent_of(other, "");
+    asks_as(anna, agent, "done", "anna", "hello");
+    serve_stop(play);
+    struct json gone = deletes_org(play, play->org);
+    CHECK(number_in(gone, "agents") == 1 && number_in(gone, "tasks") == 1 && number_in(gone, "keys") == 1);
+    has_rows(play, "organization", 1);
+    has_rows(play, "agent", 1);
+    has_rows(play, "task", 0);
+    has_rows(play, "slot WHERE state = 1", 0);
+}
+
+/* A command that was cut off after its first commit. */
+FLOW(a_start_goes_on_with_the_deletion_of_an_organisation)
+{
+    serve_own(play, "");
+    struct client *anna = client(play);
+    const char *agent = agent_of(anna, "");
+    asks_as(anna, agent, "done", "anna", "hello");
+    serve_stop(play);
+    edit_rows(f("%s/agentd.db", play->own.data), "UPDATE organization SET deleting = 1");
+    serve_start(play, "");
+    anna = client(play);
+    sends(anna, "GET /v1/agents", "");
+    gets_status(anna, 401);
+    struct outcome list = {0};
+    do list = agentd(play, "org", "list", "--data", play->own.data, (char *)0);
+    while (list.status == 0 && *list.out); /* the sweep is behind; a play has its time */
+    serve_stop(play);
+    has_rows(play, "task", 0);
+    has_rows(play, "slot WHERE state = 1", 0);
+}
+
+FLOW(the_operators_socket_is_for_its_owner_and_takes_no_nonsense)
+{
+    serve_own(play, "");
+    struct stat about;
+    CHECK(stat(f("%s/control", play->own.data), &about) == 0);
+    CHECK(S_ISSOCK(about.st_mode) && (about.st_mode & 0777) == 0600);
+    const char *const talk = "import socket,sys\n"
+                             "for line in (b'nonsense', b'{}', b'{\"command\":\"boil\"}', b'{\"command\":\"erase\"}', b'[' * 300, b''):\n"
+                             "  s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); s.sendall(line + b'\\n')\n"
+                             "  a = b''\n"
+                             "  while not a.endswith(b'\\n'): a += s.recv(4096)\n"
+                             "  assert a.startswith(b'{\"error\":'), a\n"
+                             "s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])\n"
+                             "try:\n"
+                             "  s.sendall(b'x' * 200000)\n"
+                             "  assert s.recv(10) == b''\n"
+                             "except (BrokenPipeError, ConnectionResetError): pass\n";
+    const char *const args[] = {"/usr/bin/env", "python3", "-c", talk, f("%s/control", play->own.data), 0};
+    struct outcome said = program_run(args, 0);
+    if (said.status) test_fail(__FILE__, __LINE__, said.err);
+    CHECK(agentd(play, "erase", "--data", play->own.data, "--user", "x", (char *)0).status == 2);
+    struct outcome none = agentd(play, "org", "delete", "nobody", "--data", play->own.data, (char *)0);
+    CHECK(none.status == 1 && strstr(none.err, "No such organisation"));
+}
