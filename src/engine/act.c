@@ -114,6 +114,8 @@ void act_finish(struct act *act, struct err outcome)
     struct act **at = &engine->acts;
     while (*at != act) at = &(*at)->next;
     *at = act->next;
+    /* Who was ended waits for no place; a message that came meanwhile waits for us, and then asks for one anew. */
+    for (int i = 0; i < act->nodes_count; i++) engine_leave_queue(engine, act->nodes[i].n);
     act->outcome = outcome;
     act->is_done = true;
     gate_open(&act->done);

@@ -29,6 +29,7 @@ void engine_close(struct ctx *cx, struct engine *engine)
     (void)failed(e); /* each fiber has dealt with its own failures */
     agents_forget_all(engine);
     arena_free(&engine->arena);
-    free(engine->pending);
+    while (engine->pending_first) engine_leave_queue(engine, engine->pending_first->n);
+    map_free(&engine->pending);
     free(engine);
 }

@@ -181,21 +181,30 @@ bool engine_has_place(const struct engine *engine) { return engine->runs_count <
 
 /* ---- taking up ------------------------------------------------------------------------- */
 
+/* At the end of the queue; who stands in it already keeps its place. */
 static struct err wait_for_place(struct engine *engine, int64_t org, int64_t n)
 {
-    if (engine->pending_count == engine->pending_room) {
-        int64_t room = engine->pending_room ? engine->pending_room * 2 : 256;
-        struct pending *ring = malloc((size_t)room * sizeof *ring);
-        if (!ring) return err(ERR_MEMORY, "there is no memory for this request");
-        for (int64_t i = 0; i < engine->pending_count; i++)
-            ring[i] = engine->pending[(engine->pending_first + i) % engine->pending_room];
-        free(engine->pending);
-        engine->pending = ring;
-        engine->pending_first = 0;
-        engine->pending_room = room;
+    if (map_get(&engine->pending, n)) return OK;
+    struct pending *p = malloc(sizeof *p);
+    if (!p || !map_put(&engine->pending, n, p)) {
+        free(p);
+        return err(ERR_MEMORY, "there is no memory for this request");
     }
-    engine->pending[(engine->pending_first + engine->pending_count++) % engine->pending_room] = (struct pending){org, n};
+    *p = (struct pending){.prior = engine->pending_last, .org = org, .n = n};
+    *(p->prior ? &p->prior->next : &engine->pending_first) = p;
+    engine->pending_last = p;
+    engine->pending_count++;
     return OK;
+}
+
+void engine_leave_queue(struct engine *engine, int64_t n)
+{
+    struct pending *p = map_take(&engine->pending, n);
+    if (!p) return;
+    *(p->prior ? &p->prior->next : &engine->pending_first) = p->next;
+    *(p->next ? &p->next->prior : &engine->pending_last) = p->prior;
+    engine->pending_count--;
+    free(p);
 }
 
 /* Read the row into a run of its own and let it go. What is gone, is held outside or is under an act, is not. */
@@ -225,17 +234,16 @@ struct err engine_take_up(struct engine *engine, int64_t org, int64_t n)
 {
     if (engine->is_closing || run_of(engine, n)) return OK;
     if (!engine_has_place(engine)) return wait_for_place(engine, org, n);
-    return take_up(engine, org, n);
+    struct err e = take_up(engine, org, n);
+    return e.code == ERR_LIMIT ? wait_for_place(engine, org, n) : e; /* there is no stack: when the next run ends */
 }
 
 void engine_take_next(struct engine *engine)
 {
-    while (engine->pending_count && engine_has_place(engine) && !engine->is_closing) {
-        struct pending p = engine->pending[engine->pending_first];
-        struct err e = take_up(engine, p.org, p.n);
-        if (failed(e)) return; /* no stack, no memory: when the next run ends */
-        engine->pending_first = (engine->pending_first + 1) % engine->pending_room;
-        engine->pending_count--;
+    while (engine->pending_first && engine_has_place(engine) && !engine->is_closing) {
+        struct pending *p = engine->pending_first;
+        if (failed(take_up(engine, p->org, p->n))) return; /* no stack, no memory: when the next run ends */
+        engine_leave_queue(engine, p->n);
     }
 }
 

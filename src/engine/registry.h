@@ -7,6 +7,7 @@
  * An act is a stop or a delete under way: it names a task and all below it, and nothing
  * starts under it. Private to engine/. */
 #pragma once
+#include "base/map.h"
 #include "engine/agents.h"
 #include "io/scope.h"
 #include "io/wait.h"
@@ -81,6 +82,7 @@ struct act {
 
 enum { BUCKETS = 4096 };
 struct pending {
+    struct pending *prior, *next;
     int64_t org, n;
 };
 struct engine {
@@ -98,8 +100,9 @@ struct engine {
     struct gate swept;     /* it has ended */
     struct act *acts;
     struct known_agents agents;
-    struct pending *pending; /* a ring: root tasks that wait for a place */
-    int64_t pending_first, pending_count, pending_room;
+    struct map pending;    /* by task.n: who waits for a place, … */
+    struct pending *pending_first, *pending_last; /* … and in which order */
+    int64_t pending_count;
     struct run *runs[BUCKETS];
     struct tree *trees[BUCKETS];
 };
@@ -120,6 +123,7 @@ bool engine_has_place(const struct engine *);
 /* See to it that a task with a waiting turn runs, or waits for a place. Does not wait. */
 struct err engine_take_up(struct engine *, int64_t org, int64_t n) MUST_CHECK;
 void engine_take_next(struct engine *); /* a place is free */
+void engine_leave_queue(struct engine *, int64_t n); /* it waits for no place any more */
 
 /* ---- trees -------------------------------------------------------------------------- */
 struct tree *tree_hold(struct engine *, int64_t root); /* null: no memory */

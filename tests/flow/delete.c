@@ -180,6 +180,40 @@ FLOW(deleting_a_pending_task_that_waits_for_a_place)
     CHECK(model_count(play, "requests") == 2);
 }
 
+/* The queue has two places: who was deleted, or was stopped and asks again, takes none away. */
+FLOW(what_was_ended_stands_in_no_queue)
+{
+    serve_own(play, "RUNS_MAX=1 PENDING_MAX=2");
+    struct client *anna = client(play);
+    const char *agent = agent_of(anna, "");
+    sends(anna, f("POST /v1/agents/%s/invoke/async", agent), says(play, "[[stall]]", "'id':'runs'"));
+    gets_status(anna, 200);
+    model_waits(play, "requests=1&open=1");
+    for (int i = 0; i < 5; i++) {
+        for (const char *id = "a"; id; id = *id == 'a' ? "b" : NULL) {
+            sends(anna, f("POST /v1/agents/%s/invoke/async", agent), says(play, "[[say late]]", f("'id':'%s'", id)));
+            gets_status(anna, 200);
+        }
+        sends(anna, "POST /v1/tasks/a/stop", "");
+        gets_status(anna, 200);
+        sends(anna, "DELETE /v1/tasks/b", "");
+        gets_status(anna, 204);
+    }
+    for (const char *id = "a"; id; id = *id == 'a' ? "b" : NULL) {
+        sends(anna, f("POST /v1/agents/%s/invoke/async", agent), says(play, "[[say late]]", f("'id':'%s'", id)));
+        gets_status(anna, 200);
+    }
+    sends(anna, f("POST /v1/agents/%s/invoke/async", agent), says(play, "[[say never]]", "'id':'c'"));
+    gets_status(anna, 503);
+    sends(anna, "DELETE /v1/tasks/runs", "");
+    gets_status(anna, 204);
+    sends(anna, f("POST /v1/agents/%s/invoke", agent), says(play, "[[say last]]", "'id':'b'"));
+    gets_status(anna, 200);
+    has(anna, "result", "'last'");
+    looks_at(anna, "a");
+    has(anna, "result", "'late'");
+}
+
 /* Nothing in part 1 pauses a task, so the row is put into that state while nobody has the database open. */
 FLOW(deleting_a_paused_task)
 {
