@@ -107,7 +107,9 @@ static struct engine_settings engine_settings(const struct config *c)
 {
     return (struct engine_settings){.runs_max = c->runs_max, .pending_max = c->pending_max,
                                     .turns_waiting_max = c->turns_waiting_max, .tree_depth_max = c->tree_depth_max,
-                                    .sub_tasks_max = c->sub_tasks_max, .steps_max = c->steps_max,
+                                    .sub_tasks_max = c->sub_tasks_max, .steps_max = c->steps_max, .turn_ms_max = c->turn_ms_max,
+                                    .turn_tokens_max = c->turn_tokens_max, .org_runs_max = c->org_runs_max,
+                                    .org_creates_max = c->org_creates_max,
                                     .history_bytes_max = c->history_bytes_max, .rest_wait_ms = c->rest_wait_ms,
                                     .erase_rows_max = c->erase_rows_max, .heartbeat_ms = c->heartbeat_ms,
                                     .stream_flush_ms = c->stream_flush_ms, .operator_key = str(getenv("OPENAI_API_KEY")),

@@ -20,6 +20,7 @@ static const struct answer {
     [ERR_DENIED]      = {403, "Access to this resource is forbidden", false, ""},
     [ERR_UNKNOWN_KEY] = {401, "Invalid or missing API key", false, "WWW-Authenticate: Bearer\r\n"},
     [ERR_NOT_FOUND]   = {404, "Not Found", true, ""},
+    [ERR_QUOTA]       = {429, "A limit of this organisation was reached", true, RETRY},
     [ERR_GONE]        = {410, "The object this request made was deleted", true, ""},
     [ERR_CONFLICT]    = {409, "The state has changed meanwhile", true, ""},
     [ERR_LIMIT]       = {503, "The server is at a limit", true, RETRY},

@@ -24,6 +24,7 @@ enum err_code {
     ERR_FULL,        /* no space on the disk for an accepted change           */
     ERR_IO,          /* the kernel said no                                    */
     ERR_GONE,        /* it was there, and was deleted                         */
+    ERR_QUOTA,       /* past a limit that the operator has set for the caller */
 };
 struct err {
     enum err_code code;

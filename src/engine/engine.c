@@ -1,5 +1,6 @@
 /* engine/engine.c: opened before the server, closed after it. */
 #include "engine/engine.h"
+#include "engine/quota.h"
 #include "engine/registry.h"
 #include <stdlib.h>
 
@@ -28,6 +29,7 @@ void engine_close(struct ctx *cx, struct engine *engine)
     struct err e = scope_close(&engine->cx);
     (void)failed(e); /* each fiber has dealt with its own failures */
     agents_forget_all(engine);
+    quota_forget_all(engine);
     arena_free(&engine->arena);
     while (engine->pending_first) engine_leave_queue(engine, engine->pending_first->n);
     map_free(&engine->pending);

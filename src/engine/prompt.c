@@ -255,6 +255,7 @@ static void take_said(struct ctx *cx, struct reading_back *r, const struct entry
     if (!is_running) return;
     p->steps_done++;
     p->calls_done += said->calls_count;
+    p->tokens_used += said->prompt_tokens + said->completion_tokens;
     note_calls(cx->arena, p, said);
     if (!open_count) return;
     p->last = NEW(cx->arena, struct said);

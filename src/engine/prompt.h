@@ -33,7 +33,7 @@ struct prompt {
     struct offer *offers;
     int offers_count;
     int steps_done;             /* model turns of this turn so far */
-    int64_t calls_done;
+    int64_t calls_done, tokens_used;
     struct used_tool *used;     /* of these steps, in their order */
     struct said *last;          /* the model turn whose calls are open, or null */
     int64_t last_n;

@@ -103,6 +103,7 @@ struct engine {
     struct map pending;    /* by task.n: who waits for a place, … */
     struct pending *pending_first, *pending_last; /* … and in which order */
     int64_t pending_count;
+    struct map buckets;    /* by organisation: engine/quota.c */
     struct run *runs[BUCKETS];
     struct tree *trees[BUCKETS];
 };

@@ -270,6 +270,7 @@ static struct err say_calls(struct ctx *cx, struct run *run, struct prompt *p, c
     p->last = said;
     p->steps_done++;
     p->calls_done += said->calls_count;
+    p->tokens_used += said->prompt_tokens + said->completion_tokens;
     p->open = arena_alloc(cx->arena, (size_t)said->calls_count * sizeof *p->open);
     p->open_count = said->calls_count;
     for (int i = 0; i < said->calls_count; i++) p->open[i] = (struct open_call){.said = p->last_n, .call = i};
@@ -306,13 +307,15 @@ static struct err answer(struct ctx *cx, struct run *run, const struct llm_turn 
 static struct err run_turn(struct ctx *cx, struct run *run)
 {
     struct prompt *p = NEW(cx->arena, struct prompt);
-    int64_t steps_max = run->engine->settings.steps_max;
+    int64_t steps_max = run->engine->settings.steps_max, tokens_max = run->engine->settings.turn_tokens_max;
 
     TRY(prompt_build(cx, run, p));
     for (const struct used_tool *used = p->used; used; used = used->next) note_used(cx->arena, run, used->name);
     if (p->open_count) TRY(run_tools(cx, run, p)); /* what a crash left open */
     while (p->steps_done < steps_max) {
         struct llm_turn turn;
+        if (tokens_max && p->tokens_used >= tokens_max)
+            return fail_turn(cx, run, TASK_FAILED, "The turn used all the tokens that it may (turn_tokens_max)");
         speech_begin(run);
         TRY(llm_turn(cx, run->engine->llm, &p->model, &p->dialogue, speech_add, run, &turn));
         if (!turn.calls_count) return answer(cx, run, &turn);
@@ -338,11 +341,14 @@ static struct err end_badly(struct ctx *cx, struct run *run, struct err why)
     }
 }
 
-/* A turn in a scope of its own, so that ending it ends nothing else. */
+/* A turn in a scope of its own, so that ending it ends nothing else. A limit on its time is the scope's deadline: whatever
+ * is waited for then returns, and its own sentence would tell the wrong thing. */
 static struct err run_in_scope(struct ctx *cx, struct run *run)
 {
     struct ctx inner = scope_open(&run->scope, cx);
     struct err e = OK, closed;
+    int64_t most = run->engine->settings.turn_ms_max;
+    if (most) inner.deadline_ms = clock_mono_ms() + most;
 
     run->is_open = true;
     if (!run->has_begun) {
@@ -352,7 +358,10 @@ static struct err run_in_scope(struct ctx *cx, struct run *run)
     if (run->has_begun) e = run_turn(&inner, run);
     run->is_open = false;
     closed = scope_close(&inner);
-    return failed(e) ? e : closed;
+    if (!failed(e)) e = closed;
+    if (failed(e) && most && run->order == RUN_GOES_ON && clock_mono_ms() >= inner.deadline_ms)
+        return err(ERR_UPSTREAM, "The turn took longer than it may (turn_ms_max)");
+    return e;
 }
 
 static struct err take_turns(struct ctx *cx, struct run *run)

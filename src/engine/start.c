@@ -8,6 +8,7 @@
 #include "engine/endpoint.h"
 #include "engine/journal.h"
 #include "engine/model.h"
+#include "engine/quota.h"
 #include "model/agent.h"
 #include "store/entry.h"
 #include "store/task.h"
@@ -226,6 +227,7 @@ static struct err start_new(struct ctx *cx, struct engine *engine, struct accept
 {
     struct task *t = a->task;
     bool is_outside = t->run_locally, has_place = engine_has_place(engine);
+    if (!a->parent && !is_outside) TRY(quota_run(engine, a->org));
     if (a->parent && !has_place) return err(ERR_BUSY, "The server runs as many tasks as it may; the sub-task was not started");
     if (!is_outside && !has_place && engine->pending_count >= engine->settings.pending_max)
         return err(ERR_BUSY, "The server has too many tasks that wait");
@@ -290,6 +292,7 @@ static struct err start_next(struct ctx *cx, struct engine *engine, struct accep
     struct task *t = a->task;
     struct secret secret;
     TRY(check_held(cx, engine, a, held));
+    if (!t->run_locally && !run_of(engine, held->n)) TRY(quota_run(engine, a->org));
     if (act_over(engine, held->n)) { /* we wait, and then what we know of it is old */
         TRY(act_clear(cx, engine, held->n));
         return beaten(a);
@@ -383,6 +386,7 @@ struct err engine_start(struct ctx *cx, struct engine *engine, struct acceptance
     TRY(find_made(cx, engine, a));
     if (a->is_again) return OK;
     if (a->agent->status == AGENT_INACTIVE) return err(ERR_CONFLICT, "Agent is inactive");
+    if (!a->parent) TRY(quota_message(engine, a->org));
     TRY(choose(cx, engine, a));
     TRY(check_trigger(cx, engine, a));
     t->org = a->org;

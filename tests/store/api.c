@@ -242,13 +242,13 @@ PLAY(errors_have_one_answer_each)
                 {'c', 401, "Invalid or missing API key"}, {'d', 404, "a sentence"}, {'e', 409, "a sentence"},
                 {'f', 503, "a sentence"}, {'g', 503, "a sentence"}, {'h', 503, "did not get to it"}, {'l', 503, "memory"},
                 {'k', 500, "Internal Server Error"}, {'m', 507, "Insufficient storage"}, {'n', 500, "Internal Server Error"},
-                {'o', 410, "a sentence"}};
+                {'o', 410, "a sentence"}, {'p', 429, "a sentence"}};
 
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char line[] = "GET /fails/x";
         line[sizeof line - 2] = rows[i].code;
         CHECK(asks((struct str){0}, line, "") == rows[i].status && strstr(body.at, rows[i].detail));
-        CHECK(!!strstr(head.at, "Retry-After: 1\r\n") == (status == 503));
+        CHECK(!!strstr(head.at, "Retry-After: 1\r\n") == (status == 503 || status == 429));
     }
     CHECK(asks((struct str){0}, "GET /nothing", "") == 500);
     CHECK(asks((struct str){0}, "GET /health", "") == 200 && str_is(body, "\"ok\""));
