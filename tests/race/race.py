@@ -29,7 +29,7 @@ SETTINGS = [    # of one session each: rooms so small that their bounds are met,
     {"GROUP_MAX": 1, "TREE_DEPTH_MAX": 3, "SUB_TASKS_MAX": 6},
     {"RUNS_MAX": 1, "PENDING_MAX": 4},
 ]
-ALWAYS = {"MODEL_TRIES": 2, "RETRY_FIRST_MS": 2, "RETRY_WAIT_MS": 5, "REST_WAIT_MS": 60000, "STOP_GRACE_MS": 2000}
+ALWAYS = {"MODEL_TRIES": 2, "RETRY_FIRST_MS": 2, "RETRY_WAIT_MS": 5, "REST_WAIT_MS": 60000, "STOP_GRACE_MS": 60}
 
 
 class Fault(Exception):
@@ -114,6 +114,7 @@ class Round:
         self.rng = random.Random(f"{seed}/{number}")
         self.tick, self.tags = 0, 0
         self.invokes, self.known, self.log = [], ["a", "b", "c"], []
+        self.is_ending = False # the server was told to stop: whatever is under way may be cut off, or refused
         self.extra = None      # agents of this round alone: a manager, and its helper
         self.began = time.monotonic()
 
@@ -215,7 +216,7 @@ class Round:
         for sub in answer["sub_executions"]:
             self.know(sub)
         wanted = ("pending", "executing") if mode else ("completed", "failed", "error", "stopped", "paused")
-        if answer["status"] not in wanted and not (mode and answer["status"] in ("stopped",)):
+        if not self.is_ending and answer["status"] not in wanted and not (mode and answer["status"] in ("stopped",)):
             raise Fault(f"invoke{mode} answered a task that is {answer['status']}")
 
     def follow(self, who, client, invoke, leaves, task):
@@ -247,7 +248,7 @@ class Round:
 
         left = yield from client.events(on_event)
         self.note(who, f"stream {'left' if left else 'ended'} after {counted}: {','.join(own)[-200:]}")
-        if left:
+        if left or self.is_ending:
             client.close()
             return
         if own and own[-1] != "task_finished":
@@ -262,6 +263,8 @@ class Round:
         if what == "list":
             status, answer = yield from client.ask("GET", "/v1/tasks?per_page=50")
             self.note(who, f"list {status}")
+            if status == 503 and self.is_ending:
+                return
             if status != 200:
                 raise Fault(f"list answered {status} {answer}")
             for item in answer["items"]:
@@ -274,7 +277,7 @@ class Round:
             yield from self.follow(who, client, None, leaves, task)
             return
         text = yield from client.whole(headers)
-        if status not in (200, 404):
+        if status not in (200, 404) and not (self.is_ending and status == 503):
             raise Fault(f"GET {what} answered {status} {text[:300]}")
         if status == 200 and not what:
             for sub in json.loads(text)["sub_executions"]:
@@ -287,7 +290,7 @@ class Round:
                 self.note(who, f"delete {kind}")
                 status, answer = yield from client.ask("DELETE", f"/v1/agents/{agent}")
                 self.note(who, f"deleted {kind}: {status}")
-                if status not in (202, 404):
+                if status not in (202, 404) and not (self.is_ending and status == 503):
                     raise Fault(f"deleting an agent answered {status} {answer}")
             return
         yield from self.end_task(who, client, kind, self.pick(pick))
@@ -299,6 +302,8 @@ class Round:
         else:
             status, answer = yield from client.ask("DELETE", f"/v1/tasks/{task}")
         self.note(who, f"{kind} {task}: {status}")
+        if self.is_ending and status == 503:
+            return
         if status not in ((200, 404) if kind == "stop" else (204, 404)):
             raise Fault(f"{kind} answered {status} {answer}")
         if status == 404:
@@ -332,7 +337,11 @@ class Round:
         yield "sleep", self.rng.choice([.02, .05, .1])
         self.check_rows("while it runs")
         yield from self.close(players)
-        self.know(None)
+
+    def wave(self):
+        """The last round of a server: it is told to stop in the middle of it."""
+        loop = self.lane.loop
+        return [loop.start(self.play(f"p{i}", acts)) for i, acts in enumerate(self.plan())]
 
     def check_rows(self, when):
         faults = self.lane.rows.faults(self.lane.org)
@@ -450,7 +459,23 @@ class Lane:
                 raise Fault("a deleted agent is still there")
             yield "sleep", .004
 
+    def clear(self):
+        """What the last server left goes on now, and has to go away."""
+        client, until = self.client(), time.monotonic() + PATIENCE
+        while self.rows.count(self.org) or self.rows.marked_agents(self.org):
+            _, answer = yield from client.ask("GET", "/v1/tasks?per_page=50")
+            for item in answer["items"]:
+                status, why = yield from client.ask("DELETE", f"/v1/tasks/{item['id']}")
+                if status not in (204, 404):
+                    raise Fault(f"after a restart a delete answered {status} {why}")
+            if time.monotonic() > until:
+                raise Fault("what the last server left does not go away")
+            yield "sleep", .004
+        client.close()
+
     def run(self, numbers, seed, done):
+        self.round = Round(self, numbers[0] if numbers else 0, seed)
+        yield from self.clear()
         if not self.agents:
             yield from self.make_agents()
         for number in numbers:
@@ -528,12 +553,33 @@ class Race:
         if faults:
             raise Fault("; ".join(faults))
         resident = self.server.resident_kb()
+        self.end_in_the_middle(number)
+        if self.args.verbose:
+            print(f"session {number}: {self.passed} rounds, {resident} kB", flush=True)
+
+    def end_in_the_middle(self, number):
+        waves = [Round(lane, f"wave{number}", self.args.seed) for lane in self.lanes]
+        players = [player for wave in waves for player in wave.wave()]
+        self.loop.run_until(players, random.Random(f"{self.args.seed}/{number}").random() * .08)
+        for wave in waves:
+            wave.is_ending = True
         status = self.server.end()
+        left = self.loop.run_until(players, PATIENCE)
         self.model.kill()
         if status:
             raise Fault(f"agentd ended with {status}")
-        if self.args.verbose:
-            print(f"session {number}: {self.passed} rounds, {resident} kB", flush=True)
+        if left:
+            raise Fault("somebody waits for a server that has ended")
+        for wave in waves:
+            wave.lane.round = wave
+            try:
+                for player in players:
+                    if player.trouble and not isinstance(player.trouble, (Broken, OSError)):
+                        raise player.trouble
+                wave.check_rows("after the end")
+            except Fault as trouble:
+                self.tell(wave.lane, trouble)
+                raise
 
     def tell(self, lane, trouble):
         print(f"FAIL round {lane.round.number} of seed {self.args.seed}, lane {lane.name}: {trouble!r}")
