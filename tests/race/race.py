@@ -76,7 +76,7 @@ def leaf(rng):
         lambda: f"[[tokens {rng.randrange(20)}]][[stall]]",
         lambda: "[[hang]]",
         lambda: f"[[long {rng.randrange(1, 4)}]]",
-        lambda: "[[flood 100000]]",
+        lambda: "[[flood 300000]]",
         lambda: "[[say a]][[cut]]",
         lambda: "[[empty]]",
         lambda: "[[refuse]]",
@@ -114,6 +114,7 @@ class Round:
         self.rng = random.Random(f"{seed}/{number}")
         self.tick, self.tags = 0, 0
         self.invokes, self.known, self.log = [], ["a", "b", "c"], []
+        self.places = []       # task and position where a stream was left
         self.is_ending = False # the server was told to stop: whatever is under way may be cut off, or refused
         self.extra = None      # agents of this round alone: a manager, and its helper
         self.began = time.monotonic()
@@ -151,16 +152,19 @@ class Round:
         mode = rng.choices(["", "/async", "/stream"], [3, 5, 4])[0]
         leaves = rng.randrange(6) if rng.random() < .2 else None
         query = rng.choice(["", "?sub_tasks=all", "?sub_tasks=none"]) if mode == "/stream" else ""
-        return lambda who, client: self.invoke(who, client, tag, agent, body, mode, query, leaves)
+        lazy = rng.randrange(1, 12) if mode == "/stream" and rng.random() < .25 else 0
+        return lambda who, client: self.invoke(who, client, tag, agent, body, mode, query, leaves, lazy)
 
     def draw_look(self, rng):
-        what = rng.choice(["", "/thread", "/thread/full", "/stream", "/stream", "list"])
+        what = rng.choice(["", "/thread", "/thread/full", "/stream", "/stream", "/stream", "list"])
         pick, leaves = rng.random(), rng.randrange(8) if rng.random() < .3 else None
         query = rng.choice(["", "?sub_tasks=all", "?sub_tasks=none"])
-        return lambda who, client: self.look(who, client, what, pick, query, leaves)
+        lazy = rng.randrange(1, 12) if what == "/stream" and rng.random() < .25 else 0
+        resumes = rng.random() < .5
+        return lambda who, client: self.look(who, client, what, pick, query, leaves, lazy, resumes)
 
     def draw_end(self, rng):
-        kind, pick = rng.choices(["stop", "delete", "agent X", "agent E"], [5, 6, 1, 1])[0], rng.random()
+        kind, pick = rng.choices(["stop", "delete", "agent X", "agent E"], [8, 10, 3, 3])[0], rng.random()
         return lambda who, client: self.end(who, client, kind, pick)
 
     def plan(self):
@@ -186,11 +190,13 @@ class Round:
             yield from act(who, client)
         client.close()
 
-    def invoke(self, who, client, tag, agent, body, mode, query, leaves):
+    def invoke(self, who, client, tag, agent, body, mode, query, leaves, lazy):
         agent_id = self.lane.agents.get(agent) or (self.extra or {}).get(agent) or self.lane.agents["H1"]
         invoke = Invoke(tag, body.get("id"))
         self.invokes.append(invoke)
         self.note(who, f"invoke{mode} {agent} {json.dumps(body)}")
+        if lazy:
+            client.be_lazy(lazy)
         client.send("POST", f"/v1/agents/{agent_id}/invoke{mode}{query}", body)
         if leaves is not None and mode != "/stream":
             yield "sleep", leaves * .002
@@ -210,6 +216,8 @@ class Round:
             raise Fault(f"invoke answered {status} {text[:300]}")
         if status != 200:
             return
+        if f"[[tag {tag}]]" not in answer["input"]["text"]:
+            raise Fault(f"{tag} was answered with another message: {answer['input']}")
         invoke.task = answer["id"]
         invoke.heard = self.tick
         self.know(answer["id"])
@@ -219,14 +227,21 @@ class Round:
         if not self.is_ending and answer["status"] not in wanted and not (mode and answer["status"] in ("stopped",)):
             raise Fault(f"invoke{mode} answered a task that is {answer['status']}")
 
-    def follow(self, who, client, invoke, leaves, task):
+    def is_ours(self, text):
+        """Nothing of a task that had the name before."""
+        if f"[[tag {self.lane.name}r{self.number}i" not in text:
+            raise Fault(f"a message of another round: {text[:300]}")
+
+    def follow(self, who, client, invoke, leaves, task, after=None):
         """Read a stream to its end (or leave it) and judge it."""
-        own, last_id, counted = [], (0, 0), 0
+        own, last_id, last_position, counted = [], (0, 0), None, 0
 
         def on_event(position, event):
-            nonlocal last_id, counted
+            nonlocal last_id, last_position, counted
             counted += 1
             kind = event["type"]
+            if isinstance(event["data"], dict) and "input" in event["data"]:
+                self.is_ours(event["data"]["input"]["text"])
             if invoke and not invoke.heard:
                 invoke.task, invoke.heard = event["task_id"], self.note(who, f"{invoke.tag}: heard {kind}")
                 self.know(invoke.task)
@@ -240,16 +255,20 @@ class Round:
                 raise Fault(f"a sub-task's {kind} came as such")
             if kind == "sub_agent_trigger":
                 self.know(event["data"]["task_id"])
-            _, n, k = (int(x) for x in position.split("_")[0].split("-"))
-            if (n, k) < last_id:
-                raise Fault(f"positions fall: {last_id} and then {position}")
-            last_id = (n, k)
+            task_n, n, k = (int(x) for x in position.split("_")[0].split("-"))
+            if after and counted == 1 and after.split("-")[0] == str(task_n):
+                last_id = tuple(int(x) for x in after.split("_")[0].split("-")[1:])
+            if (n, k) < last_id or position == after:
+                raise Fault(f"positions fall: {last_id} and then {position} (it was left at {after})")
+            last_id, last_position = (n, k), position
             return leaves is not None and counted > leaves
 
         left = yield from client.events(on_event)
         self.note(who, f"stream {'left' if left else 'ended'} after {counted}: {','.join(own)[-200:]}")
         if left or self.is_ending:
             client.close()
+            if last_position:
+                self.places.append((invoke.task if invoke else task, last_position))
             return
         if own and own[-1] != "task_finished":
             raise Fault(f"a stream ends with {own[-1]}")
@@ -258,8 +277,10 @@ class Round:
         if any(a == b == "task_finished" for a, b in zip(own, own[1:])):
             raise Fault("a turn ends twice in a stream")
 
-    def look(self, who, client, what, pick, query, leaves):
-        task = self.pick(pick)
+    def look(self, who, client, what, pick, query, leaves, lazy, resumes):
+        task, after = self.pick(pick), None
+        if what == "/stream" and resumes and self.places:
+            task, after = self.places[int(pick * len(self.places))]
         if what == "list":
             status, answer = yield from client.ask("GET", "/v1/tasks?per_page=50")
             self.note(who, f"list {status}")
@@ -270,18 +291,29 @@ class Round:
             for item in answer["items"]:
                 self.know(item["id"])
             return
-        self.note(who, f"GET {task}{what}")
-        client.send("GET", f"/v1/tasks/{task}{what}{query if what == '/stream' else ''}")
+        self.note(who, f"GET {task}{what} {after or ''}")
+        if lazy:
+            client.be_lazy(lazy)
+        client.send("GET", f"/v1/tasks/{task}{what}{query if what == '/stream' else ''}",
+                    headers=f"last-event-id: {after}\r\n" if after else "")
         status, headers = yield from client.head()
         if status == 200 and what == "/stream":
-            yield from self.follow(who, client, None, leaves, task)
+            yield from self.follow(who, client, None, leaves, task, after)
             return
         text = yield from client.whole(headers)
         if status not in (200, 404) and not (self.is_ending and status == 503):
             raise Fault(f"GET {what} answered {status} {text[:300]}")
-        if status == 200 and not what:
-            for sub in json.loads(text)["sub_executions"]:
-                self.know(sub)
+        if status != 200:
+            return
+        answer = json.loads(text)
+        if what:
+            for message in answer["root"] if what == "/thread/full" else answer:
+                if message["role"] == "user":
+                    self.is_ours(message["content"])
+            return
+        self.is_ours(answer["input"]["text"])
+        for sub in answer["sub_executions"]:
+            self.know(sub)
 
     def end(self, who, client, kind, pick):
         if kind.startswith("agent"):

@@ -89,6 +89,12 @@ class Client:
 
     def __init__(self, address, key=None):
         self.address, self.key, self.socket, self.buffer = address, key, None, b""
+        self.lazy = 0      # before so many reads of a stream it does something else
+
+    def be_lazy(self, reads):
+        """Over a line of its own that holds little, so that what is not read stays with the server."""
+        self.close()
+        self.lazy = reads
 
     def close(self):
         if self.socket:
@@ -97,7 +103,10 @@ class Client:
 
     def send(self, method, path, body=None, headers=""):
         if not self.socket:
-            self.socket = socket.create_connection(self.address)
+            self.socket = socket.socket()
+            if self.lazy:
+                self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            self.socket.connect(self.address)
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.socket.setblocking(False)
         payload = b"" if body is None else json.dumps(body).encode()
@@ -169,6 +178,9 @@ class Client:
         """Each event of the stream that was just opened, until its proper end."""
         rest = b""
         while True:
+            if self.lazy:
+                self.lazy -= 1
+                yield "sleep", .004
             piece = yield from self.chunk()
             if not piece:
                 if rest.replace(b": ka\n", b""):
