@@ -27,6 +27,7 @@ struct follower {
     struct arena arena;         /* of nodes */
     struct task_node *nodes;    /* the tree below the task, as it was last read */
     int nodes_count;
+    int64_t told;               /* the tree's `announced` when everything written was told; -1: not yet */
     bool is_over;
     int64_t sent_ms;            /* when something was last appended */
 };
@@ -62,6 +63,7 @@ struct err follow_open(struct ctx *cx, struct engine *engine, const struct task 
     f->at.live = f->live;
     f->arena.wipe = true;
     f->only_turn = turn;
+    f->told = -1;
     f->sub_tasks = sub_tasks;
     f->sent_ms = clock_mono_ms();
     if (position.count && !position_read(position, &f->at)) {
@@ -353,11 +355,20 @@ static struct err tell_speech(struct ctx *cx, struct follower *f, struct run *ru
     return OK;
 }
 
-static struct err tell_news(struct ctx *cx, struct follower *f, struct buf *out)
+static struct err tell_written(struct ctx *cx, struct follower *f, struct buf *out)
 {
+    int64_t announced = f->tree->announced;
+    if (f->told == announced) return OK; /* only the speech grows: that costs no look at the disk */
     if (f->tree->notes_from && f->at.n + 1 >= f->tree->notes_from && !f->resume_n) TRY(tell_notes(cx, f, out));
     else TRY(tell_rows(cx, f, out));
     if (f->resume_n && f->at.n >= f->resume_n) f->resume_n = 0;
+    if (out->count < OUT_BYTES) f->told = announced;
+    return OK;
+}
+
+static struct err tell_news(struct ctx *cx, struct follower *f, struct buf *out)
+{
+    TRY(tell_written(cx, f, out));
     if (out->count >= OUT_BYTES) return OK;
     for (struct run *run = f->tree->runs; run && !f->is_over; run = run->next_in_tree) TRY(tell_speech(cx, f, run, out));
     return OK;

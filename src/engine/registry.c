@@ -97,6 +97,7 @@ static void keep_note(struct tree *t, const struct entry *e)
 
 void journal_announce(struct tree *t, const struct entry *entries, int count)
 {
+    t->announced++;
     if (!t->followers) forget_notes(t);
     for (int i = 0; i < count && t->followers; i++) keep_note(t, &entries[i]);
     gate_open(&t->changed);

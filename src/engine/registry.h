@@ -59,6 +59,7 @@ struct tree {
     int64_t notes_from;    /* 0: no notes are kept */
     int notes_count;
     size_t notes_bytes;
+    int64_t announced;     /* how often something was written since the tree is held */
 };
 
 struct act_node {
