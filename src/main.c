@@ -111,7 +111,7 @@ static struct engine_settings engine_settings(const struct config *c)
                                     .turn_tokens_max = c->turn_tokens_max, .org_runs_max = c->org_runs_max,
                                     .org_creates_max = c->org_creates_max,
                                     .history_bytes_max = c->history_bytes_max, .rest_wait_ms = c->rest_wait_ms,
-                                    .erase_rows_max = c->erase_rows_max, .heartbeat_ms = c->heartbeat_ms,
+                                    .erase_rows_max = c->erase_rows_max, .retention_days = c->retention_days, .heartbeat_ms = c->heartbeat_ms,
                                     .stream_flush_ms = c->stream_flush_ms, .operator_key = str(getenv("OPENAI_API_KEY")),
                                     .operator_base = str(getenv("OPENAI_BASE_URL"))};
 }

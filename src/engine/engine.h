@@ -21,6 +21,7 @@ struct engine_settings {
     int64_t runs_max, pending_max, turns_waiting_max, tree_depth_max, sub_tasks_max, steps_max;
     int64_t turn_ms_max, turn_tokens_max, org_runs_max, org_creates_max; /* 0: no limit */
     int64_t history_bytes_max, rest_wait_ms, erase_rows_max;
+    int64_t retention_days; /* 0: tasks stay */
     int64_t heartbeat_ms, stream_flush_ms;
     struct str operator_key, operator_base; /* OPENAI_API_KEY, OPENAI_BASE_URL; empty = none */
 };

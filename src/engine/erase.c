@@ -251,5 +251,6 @@ struct err engine_recover(struct ctx *cx, struct engine *engine)
 {
     TRY(erase_marked(cx, engine));
     sweep_behind(engine);
+    if (engine->settings.retention_days) TRY(scope_spawn(&engine->cx, retention_main, engine));
     return take_up_unfinished(cx, engine);
 }

@@ -554,3 +554,26 @@ struct err store_task_of_person(struct ctx *cx, struct store *store, int64_t org
                         " WHERE p.org = $1 AND p.hash = $2 AND t.org = $1 AND t.root > $3 ORDER BY t.root LIMIT $4"),
                   ARGS(num(org), blob(hash), num(after), num(limit)), out, count);
 }
+
+/* By number, which rises with the time of creation, so that no index has to follow each change of a task. Where the clock
+ * went back it rises nearly so: a walk ends when a whole step was young. */
+struct err store_task_expired(struct ctx *cx, struct store *store, int64_t before_us, int limit, int64_t *after,
+                              struct task_place **out, int *count, bool *is_end)
+{
+    struct rows rows;
+    TRY(db_read(cx, store->db,
+                POINT("SELECT org, n, parent IS NULL AND status >= 3 AND turns = turn AND deleting = 0 AND updated_at < $3,"
+                      " created_at < $3 FROM task WHERE n > $1 /* any organisation */ ORDER BY n LIMIT $2"),
+                ARGS(num(*after), num(limit), num(before_us)), &rows));
+    *out = arena_try_alloc(cx->arena, (size_t)(rows.count + 1) * sizeof **out);
+    if (!*out) return err(ERR_MEMORY, "there is no memory for old tasks");
+    bool is_young = true;
+    *count = 0;
+    for (int i = 0; i < rows.count; i++) {
+        *after = row_num(&rows, i, 1);
+        is_young = is_young && !row_num(&rows, i, 3);
+        if (row_num(&rows, i, 2)) (*out)[(*count)++] = (struct task_place){row_num(&rows, i, 0), *after};
+    }
+    *is_end = rows.count < limit || is_young;
+    return OK;
+}

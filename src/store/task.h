@@ -105,3 +105,7 @@ struct err store_task_of_agent(struct ctx *, struct store *, int64_t org, int64_
 /* The roots of the trees in which an end user (store_task_hash) ever spoke, above `after`; at most `limit`. */
 struct err store_task_of_person(struct ctx *, struct store *, int64_t org, struct str hash, int64_t after, int limit,
                                 struct task_place **places, int *count) MUST_CHECK;
+/* One step of a walk over all tasks, at most `limit` of them, from *after on: the roots among them that came to an end and were
+ * last touched before this moment. Moves *after; *is_end: what follows is younger, or nothing. Does not wait. */
+struct err store_task_expired(struct ctx *, struct store *, int64_t before_us, int limit, int64_t *after,
+                              struct task_place **places, int *count, bool *is_end) MUST_CHECK;

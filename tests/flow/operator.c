@@ -208,3 +208,64 @@ FLOW(the_operators_socket_is_for_its_owner_and_takes_no_nonsense)
     struct outcome none = agentd(play, "org", "delete", "nobody", "--data", play->own.data, (char *)0);
     CHECK(none.status == 1 && strstr(none.err, "No such organisation"));
 }
+
+/* ---- retention ------------------------------------------------------------------------ */
+
+static const char *tasks_of(struct play *play)
+{
+    return row_text(f("%s/agentd.db", play->own.data), "SELECT coalesce(group_concat(id, ' '), '') FROM (SELECT id FROM task ORDER BY id)");
+}
+
+/* Its last step is the log's line: then the walk is over. */
+static void waits_for_retention(struct play *play)
+{
+    while (!strstr(serve_log(play), "task.expired")) check_time();
+}
+
+FLOW(finished_tasks_that_are_old_enough_go_and_no_others)
+{
+    serve_own(play, "");
+    struct client *anna = client(play);
+    const char *helper = agent_of(anna, "'name':'Helper'"), *agent = agent_of(anna, "");
+    sends(anna, f("POST /v1/agents/%s/tools", agent), q("{'type':'agent','agent_id':'%s'}", helper));
+    gets_status(anna, 200);
+    const char *const names[] = {"new", "old", "older", "touched"};
+    for (int i = 0; i < 4; i++) asks_as(anna, agent, names[i], "anna", "hello");
+    sends(anna, f("POST /v1/agents/%s/invoke", agent),
+          says(play, "[[call Helper {\"query\":\"[[say deep]]\"}]][[then]][[say done]]", "'id':'tree'"));
+    gets_status(anna, 200);
+    sends(anna, f("POST /v1/agents/%s/invoke/async", agent), says(play, "[[say half]][[gate $go]]", "'id':'runs'"));
+    gets_status(anna, 200);
+    model_waits(play, "open=1");
+    serve_stop(play);
+    const char *database = f("%s/agentd.db", play->own.data);
+    edit_rows(database, "UPDATE task SET created_at = created_at - 86400000000 * 8 WHERE id <> 'new'");
+    edit_rows(database, "UPDATE task SET updated_at = updated_at - 86400000000 * 8 WHERE id NOT IN ('new', 'touched')");
+    serve_start(play, "RETENTION_DAYS=9");
+    looks_at(client(play), "old"); /* the first walk began before the server listened */
+    serve_stop(play);
+    has_rows(play, "task", 7);
+    serve_start(play, "RETENTION_DAYS=7");
+    waits_for_retention(play);
+    serve_stop(play);
+    if (strcmp(tasks_of(play), "new runs touched")) test_fail(__FILE__, __LINE__, tasks_of(play));
+    has_rows(play, "slot WHERE state = 1", 0);
+}
+
+/* A clock that went back: what was made then seems to come from the future. */
+FLOW(tasks_from_the_future_stay_and_hide_no_old_one)
+{
+    serve_own(play, "");
+    struct client *anna = client(play);
+    const char *agent = agent_of(anna, "");
+    asks_as(anna, agent, "future", "anna", "hello");
+    asks_as(anna, agent, "old", "anna", "hello");
+    serve_stop(play);
+    const char *database = f("%s/agentd.db", play->own.data);
+    edit_rows(database, "UPDATE task SET created_at = created_at + 86400000000 * 9, updated_at = updated_at + 86400000000 * 9 WHERE id = 'future'");
+    edit_rows(database, "UPDATE task SET created_at = 1, updated_at = 1 WHERE id = 'old'");
+    serve_start(play, "RETENTION_DAYS=1");
+    waits_for_retention(play);
+    serve_stop(play);
+    CHECK(!strcmp(tasks_of(play), "future"));
+}
