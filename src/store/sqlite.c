@@ -34,6 +34,7 @@ struct rides {
 struct write { /* one waiter's job; without a batch only for what rides */
     struct job job;
     struct batch *batch;
+    bool empties_log; /* instead of a group */
 };
 
 struct reader {
@@ -62,6 +63,7 @@ struct db {
     int readers_count;
     int log_pages, checkpoint_at; /* the writer's */
     bool is_closing;
+    bool is_shrinking; /* many pages were free, and some still are */
     pthread_mutex_t lock;         /* over the lists below */
     struct rides waiting, finished;
 };
@@ -317,6 +319,8 @@ static void write_group(void *self, struct job *jobs)
     struct db *db = self;
     bool is_half = false;
     checkpoint_if_due(db);
+    for (struct job *job = jobs; job; job = job->next)
+        if (((struct write *)job)->empties_log) connection_empty_log(&db->writer, LOG_PATIENCE_MS);
     struct rides rides = rides_take(db, &db->waiting);
     struct err e = apply_all(db, jobs, &rides, false, &is_half);
     if (is_half && !failed(e)) e = apply_all(db, jobs, &rides, true, &is_half);
@@ -407,6 +411,40 @@ struct err db_flush(struct ctx *cx, struct db *db)
         TRY(submit(cx, db, &write));
     }
     return OK;
+}
+
+/* ---- shrinking --------------------------------------------------------------------------- */
+
+/* 256 pages are a megabyte: some milliseconds of the writer. Fewer free ones are soon used again. */
+enum { SHRINK_PAGES = 256, SHRINK_LEAST = 1024 };
+
+static struct err pages_free(struct ctx *cx, struct db *db, int64_t *count)
+{
+    struct rows rows;
+    TRY(db_read(cx, db, POINT("PRAGMA freelist_count"), NO_ARGS, &rows));
+    *count = row_num(&rows, 0, 0);
+    return OK;
+}
+
+struct err db_shrink(struct ctx *cx, struct db *db, bool *is_more)
+{
+    int64_t before, after;
+    struct batch *b = batch_new(cx->arena);
+    *is_more = false;
+    TRY(pages_free(cx, db, &before));
+    if (before < (db->is_shrinking ? SHRINK_PAGES : SHRINK_LEAST)) return OK;
+    *is_more = true;
+    if (db->writing && worker_queued(db->writing)) return OK;
+    db->is_shrinking = true;
+    static_assert(SHRINK_PAGES == 256, "as the statement says");
+    batch_add(b, "PRAGMA incremental_vacuum(256)", NO_ARGS, ANY_CHANGES);
+    TRY(db_write(cx, db, b));
+    TRY(pages_free(cx, db, &after));
+    *is_more = after >= SHRINK_PAGES && after < before;
+    if (*is_more) return OK;
+    db->is_shrinking = false;
+    struct write write = {.empties_log = true};
+    return submit(cx, db, &write);
 }
 
 /* ---- db_read ----------------------------------------------------------------------- */

@@ -37,5 +37,9 @@ void db_write_together(struct ctx *, struct db *, struct batch *const *, int cou
 int db_riding(struct db *);
 /* Write what still rides, in a group of its own. */
 struct err db_flush(struct ctx *, struct db *) MUST_CHECK;
+/* Give pages that nothing is in back to the file system: one bounded step in a group of its own, when there are enough of them
+ * to be worth it and nobody waits to write. The last step copies the log back whole, and the files are shorter.
+ * *is_more: there is another step to do. */
+struct err db_shrink(struct ctx *, struct db *, bool *is_more) MUST_CHECK;
 /* What still rides is dropped: db_flush first. */
 void db_close(struct db *);

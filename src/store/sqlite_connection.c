@@ -335,3 +335,10 @@ int connection_checkpoint(struct connection *c, int wait_ms)
     if (code != SQLITE_OK && (code & 0xff) != SQLITE_BUSY) return all > 0 ? all : 1; /* a full disk: later, perhaps */
     return all - copied;
 }
+
+void connection_empty_log(struct connection *c, int wait_ms)
+{
+    sqlite3_busy_timeout(c->handle, wait_ms);
+    (void)sqlite3_wal_checkpoint_v2(c->handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL); /* later, if not now */
+    sqlite3_busy_timeout(c->handle, WRITER_PATIENCE_MS);
+}

@@ -36,3 +36,5 @@ void connection_count_log(struct connection *, int *pages);
 /* Copy the log into the database; with `wait_ms` wait so long for readers, so that the log starts anew. Tells how much of the
  * log is left. */
 int connection_checkpoint(struct connection *, int wait_ms);
+/* The same to the end of the log, which is an empty file then, if no reader is in the way for so long. */
+void connection_empty_log(struct connection *, int wait_ms);

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "io/loop.h"
 #include "io/scope.h"
+#include "io/wait.h"
 #include "store/cells.h"
 #include "store/disk.h"
 #include "store/keyring.h"
@@ -31,7 +32,7 @@
  *
  * Until then the names of files may not be on the disk, whoever made them: so the directory and the one above
  * are synced before a keyring is made, and before a `stamp` is written beside one. */
-enum { PATH_BYTES_MAX = 1024, PERSISTENT_PAUSE_MS = 60000 };
+enum { PATH_BYTES_MAX = 1024, PERSISTENT_PAUSE_MS = 60000, SHRINK_PAUSE_MS = 10000, SHRINK_STEP_MS = 20 };
 /* Numbers of one start: more than it draws in a day at full speed; the rest is given back when it ends well. */
 static const int64_t numbers_of_server = INT64_C(1) << 32, numbers_of_command = 16;
 
@@ -346,11 +347,26 @@ static struct err keep(struct ctx *cx, void *arg)
     }
 }
 
+/* Another one, that gives back what mass deletes have left empty. */
+static struct err shrink(struct ctx *cx, void *arg)
+{
+    struct opened *o = arg;
+    struct arena_mark mark = arena_mark(cx->arena);
+    bool is_more = false;
+    while (!failed(wait_ms(cx, is_more ? SHRINK_STEP_MS : SHRINK_PAUSE_MS))) {
+        struct err e = db_shrink(cx, o->store.db, &is_more);
+        if (failed(e)) is_more = false; /* a full disk, perhaps: it is tried again */
+        arena_rewind(cx->arena, mark);
+    }
+    return OK;
+}
+
 static struct err start_keeper(struct ctx *cx, struct opened *o)
 {
     if (!cx->loop) return OK;
     o->keeper_cx = scope_open(&o->scope, cx);
     o->is_kept = true;
+    TRY(scope_spawn(&o->keeper_cx, shrink, o));
     return scope_spawn(&o->keeper_cx, keep, o);
 }
 
