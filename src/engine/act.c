@@ -108,6 +108,13 @@ struct err act_rest(struct ctx *cx, struct act *act, enum run_order order)
     return e;
 }
 
+/* It failed: what it brought to rest, or kept from beginning, goes on. */
+static void go_on(const struct act *act)
+{
+    for (int i = 0; i < act->nodes_count; i++)
+        if (failed(engine_take_up(act->engine, act->org, act->nodes[i].n))) return; /* the next start does it */
+}
+
 void act_finish(struct act *act, struct err outcome)
 {
     struct engine *engine = act->engine;
@@ -121,6 +128,7 @@ void act_finish(struct act *act, struct err outcome)
     gate_open(&act->done);
     gate_open(&engine->rest);
     tree_stir(engine, act->root); /* followers look again */
+    if (failed(outcome) && outcome.code != ERR_NOT_FOUND) go_on(act);
     act_drop(act);
 }
 

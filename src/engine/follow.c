@@ -385,6 +385,7 @@ static void tell_deletion(struct follower *f, struct buf *out)
     struct event_of of = {f->task->id, f->task->organization_id};
     int64_t now = clock_now_us();
     task_was_deleted(f->task, now);
+    if (f->resume_n) f->at.n = f->resume_n; /* it came back for the rest of an entry that is gone */
     f->at.events++;
     event_open(out, &f->at, "task_finished", &of, now);
     event_task(out, f->task);

@@ -96,13 +96,6 @@ static struct err end_tree(struct ctx *cx, struct act *act)
     return OK;
 }
 
-/* The stop failed: what it brought to rest goes on. */
-static void go_on(const struct act *act)
-{
-    for (int i = 0; i < act->nodes_count; i++)
-        if (failed(engine_take_up(act->engine, act->org, act->nodes[i].n))) return; /* the next start does it */
-}
-
 struct err stop_main(struct ctx *cx, void *arg)
 {
     struct act *act = arg;
@@ -117,10 +110,7 @@ struct err stop_main(struct ctx *cx, void *arg)
     }
     if (e.code == ERR_CONFLICT) e = err(ERR_BUSY, "The task did not come to rest in time");
     else if (failed(e) && e.code != ERR_NOT_FOUND) e.what = "The task could not be stopped now";
-    act->holders++;
     act_finish(act, e);
-    if (failed(e) && e.code != ERR_NOT_FOUND) go_on(act);
-    act_drop(act);
     return OK;
 }
 
