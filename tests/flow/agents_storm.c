@@ -4,14 +4,6 @@
 
 enum { CLIENTS = 24, SLOTS = 6, ROUNDS = 1200 };
 
-static uint64_t dice(uint64_t *state)
-{
-    uint64_t z = (*state += 0x9e3779b97f4a7c15u);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
 struct storm {
     struct play *play;
     struct client *clients[CLIENTS];

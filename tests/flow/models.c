@@ -262,14 +262,32 @@ FLOW(an_agents_own_key_and_headers_go_to_its_own_address)
 
 FLOW(the_operators_key_goes_to_no_other_provider)
 {
+    const char *port = strchr(model_address(), ':') + 1;
+    serve_own(play, f("ALLOW=localhost:%s", port));
     struct client *anna = client(play);
-    const char *agent = agent_of(anna, "'llm_credentials':{'name':'k','value':'tenant-key'},'llm_extra_headers':{'x-team':'blue'}");
-    /* Another provider: neither the agent's key nor the operator's may travel there. Nothing listens, so it ends as
-     * error; what would have been sent is seen by the model's counters: nothing. */
-    sends(anna, f("POST /v1/agents/%s/invoke/async", agent), says(play, "[[say ok]]", "'id':'else','llm_model_provider':'open_router','run_locally':true"));
+    const char *agent = agent_of(anna, f("'model_provider':'open_router','model_name':'m','llm_api_base':'http://localhost:%s/v1'", port));
+    sends(anna, f("POST /v1/agents/%s/invoke", agent), says(play, "[[say ok]]", ""));
     gets_status(anna, 200);
-    has(anna, "model_provider", "'open_router'");
-    CHECK(model_count(play, "requests") == 0);
+    has(anna, "status", "'completed'");
+    CHECK(!strstr(json_z(model_heard(play)), "operator-secret-key"));
+}
+
+/* Another provider for one call: what belongs to the agent's own provider does not travel there. */
+FLOW(a_call_that_names_another_provider_brings_nothing_of_the_agents)
+{
+    const char *port = strchr(model_address(), ':') + 1;
+    serve_own(play, f("ALLOW=localhost:%s", port));
+    struct client *anna = client(play);
+    const char *agent = agent_of(anna, f("'model_provider':'open_router','model_name':'m','llm_api_base':'http://localhost:%s/v1',"
+                                         "'llm_credentials':{'name':'k','value':'tenant-key'},'llm_extra_headers':{'x-team':'blue'}", port));
+    sends(anna, f("POST /v1/agents/%s/invoke", agent), says(play, "[[say ok]]", "'llm_model_provider':'openai'"));
+    gets_status(anna, 200);
+    has(anna, "status", "'completed'");
+    has(anna, "model_provider", "'openai'");
+    CHECK(strcmp(text_at(anna, "model_name"), "m") != 0); /* nor does its model: the provider's default */
+    const char *heard = json_z(json_get(model_heard(play), "headers"));
+    CHECK(strstr(heard, model_address()) && !strstr(heard, "tenant-key") && !strstr(heard, "blue"));
+    CHECK(strstr(heard, "operator-secret-key")); /* it went to the operator's address */
 }
 
 FLOW(private_addresses_are_refused_to_tenants)

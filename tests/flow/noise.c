@@ -4,15 +4,6 @@
 #include <unistd.h>
 #include "flow/play.h"
 
-/* A dice that falls the same way on every machine (splitmix64). */
-static uint64_t dice(uint64_t *state)
-{
-    uint64_t z = (*state += 0x9e3779b97f4a7c15u);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
 /* One to four bytes changed, dropped, doubled or cut off. */
 static struct str damaged(struct str text, uint64_t *state)
 {
@@ -100,4 +91,40 @@ FLOW(idle_connections_keep_nobody_out_for_long)
     do sends(anna, "GET /v1/agents", "");
     while (status_of(anna) == 503);
     gets_status(anna, 200);
+}
+
+/* A position is opaque, so clients may send back anything: 422 or some rest of the stream, always whole events. */
+FLOW(forged_positions_are_refused_or_give_a_proper_rest)
+{
+    struct client *anna = client(play), *ben = client(play), *live = client(play);
+    const char *agent = agent_of(anna, "");
+    sends(anna, f("POST /v1/agents/%s/invoke/stream", agent), says(play, "[[think Grüße]][[say Grüße 世界 🚀 one two]]", "'id':'old'"));
+    gets_end(anna);
+    sends(live, f("POST /v1/agents/%s/invoke/stream", agent), says(play, "[[say Grüße 世界 🚀]][[gate $go]][[say end]]", "'id':'live'"));
+    gets_said(live, "🚀");
+    uint64_t state = 42;
+    int kinds[600] = {0};
+    for (int i = 0; i < 600; i++) {
+        struct client *from = i % 2 ? anna : live;
+        char id[200];
+        snprintf(id, sizeof id, "%s", from->events[dice(&state) % (uint64_t)from->events_count].id);
+        for (int n = 1 + (int)(dice(&state) % 2); n > 0 && *id; n--) {
+            size_t at = dice(&state) % strlen(id);
+            id[at] = "0123456789-_9"[dice(&state) % 13];
+            if (dice(&state) % 4 == 0) snprintf(id + at, sizeof id - at, "9223372036854775807");
+        }
+        sends(ben, f("GET /v1/tasks/%s/stream?after=%s", i % 4 < 2 ? "old" : "live", id), "");
+        int status = status_of(ben);
+        if (status != 200 && status != 422) expected(ben, __FILE__, __LINE__, "200 or 422 for %s", id);
+        kinds[status]++;
+        if (status == 200 && i % 4 < 2) {
+            while (next_event(ben))
+                ; /* each event is read strictly: half a character would fail */
+            CHECK(!ben->is_cut && !ben->next_data);
+        }
+        leaves(ben);
+    }
+    CHECK(kinds[200] > 50 && kinds[422] > 50);
+    model_gate(play, "go");
+    gets_end(live);
 }

@@ -316,3 +316,11 @@ void looks_at(struct client *c, const char *task)
     sends(c, f("GET /v1/tasks/%s", task), "");
     gets_status(c, 200);
 }
+
+uint64_t dice(uint64_t *state) /* splitmix64 */
+{
+    uint64_t z = (*state += 0x9e3779b97f4a7c15u);
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}

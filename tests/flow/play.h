@@ -77,6 +77,8 @@ const char *asks(const char *text, const char *more);
 const char *agent_of(struct client *, const char *more);
 /* A task as GET says it; its status must be 200. */
 void looks_at(struct client *, const char *task);
+/* A dice that falls the same way on every machine. */
+uint64_t dice(uint64_t *state);
 const char *json_quoted(const char *text);              /* with the quotes */
 
 /* ---- the data directory -------------------------------------------------------- */
