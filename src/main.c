@@ -90,7 +90,7 @@ static struct store_settings store_settings(const struct config *c)
     return (struct store_settings){.directory = c->data, .master_key_file = master_key_file(c),
                                    .group_jobs_max = (int)c->group_max, .queue_max = (int)c->write_queue_max,
                                    .readers = (int)c->readers, .pool_slots = (int)c->pool_slots,
-                                   .checkpoint_pages = c->checkpoint_pages};
+                                   .checkpoint_pages = c->checkpoint_pages, .reserve_bytes = c->reserve};
 }
 
 static struct server_settings server_settings(const struct service *s)

@@ -335,6 +335,7 @@ struct err store_agent_mark(struct ctx *cx, struct store *store, const struct ag
 {
     struct batch *batch = batch_new(cx->arena);
 
+    batch_urge(batch);
     batch_add(batch, "UPDATE agent SET deleting = 1 WHERE n = $1 AND org = $2 AND deleting = 0", ARGS(num(row->n), num(row->org)),
               1);
     struct err e = db_write(cx, store->db, batch);
@@ -348,6 +349,7 @@ static struct err remove_versions(struct ctx *cx, struct store *store, const str
 
     do {
         struct batch *batch = batch_new(cx->arena);
+        batch_urge(batch);
         int index = batch_add(batch,
                               "DELETE FROM version WHERE agent = $1 AND org = $2 AND number IN"
                               " (SELECT number FROM version WHERE agent = $1 AND org = $2 ORDER BY number LIMIT $3)",
@@ -363,6 +365,7 @@ struct err store_agent_remove(struct ctx *cx, struct store *store, const struct 
     struct batch *batch = batch_new(cx->arena);
 
     TRY(remove_versions(cx, store, row));
+    batch_urge(batch);
     batch_add(batch, "DELETE FROM agent WHERE n = $1 AND org = $2 AND deleting = 1", ARGS(num(row->n), num(row->org)), 1);
     batch_add(batch, "INSERT INTO slot (n, state) VALUES ($1, 1)", ARGS(num(row->slot)), 1);
     struct err e = db_write(cx, store->db, batch);

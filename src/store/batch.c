@@ -37,3 +37,5 @@ const struct rows *batch_rows(const struct batch *b, int index) { return &step_a
 int64_t batch_changed(const struct batch *b, int index) { return step_at(b, index)->changed; }
 
 int batch_refused(const struct batch *b) { return b->refused; }
+
+void batch_urge(struct batch *b) { b->is_urgent = true; }

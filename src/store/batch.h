@@ -14,5 +14,6 @@ struct batch {
     struct arena *arena;
     struct step *first, *last;
     int count, refused;
+    bool is_urgent;
     struct arena returned; /* made by the writer's thread; db_write hands it to `arena` */
 };

@@ -75,6 +75,8 @@ struct batch *batch_new(struct arena *);
 /* Add a statement; `expected` = how many rows it must change (rows returned for one with
  * RETURNING), or ANY_CHANGES. Gives the statement's index in the batch. */
 int batch_add(struct batch *, const char *sql, struct args, int64_t expected);
+/* It makes room, in the end: on a full disk it may use what is kept for that. */
+void batch_urge(struct batch *);
 bool batch_is_empty(const struct batch *);
 /* After db_write: what a statement with RETURNING gave; which one was refused (-1: none). */
 const struct rows *batch_rows(const struct batch *, int index);

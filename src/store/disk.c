@@ -19,6 +19,12 @@ static int real_write_at(int fd, const void *bytes, size_t count, int64_t offset
     return 0;
 }
 
+static int real_allocate(int fd, int64_t count)
+{
+    errno = posix_fallocate(fd, 0, (off_t)count);
+    return errno ? -1 : 0;
+}
+
 static int real_sync_directory(const char *path)
 {
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -35,6 +41,7 @@ const struct disk real_disk = {
     .open = real_open,
     .close = close,
     .write_at = real_write_at,
+    .allocate = real_allocate,
     .sync = fdatasync,
     .sync_directory = real_sync_directory,
     .rename = rename,
@@ -72,6 +79,8 @@ struct err disk_write(int fd, const void *bytes, size_t count, int64_t offset)
 {
     return outcome(disk->write_at(fd, bytes, count, offset));
 }
+
+struct err disk_allocate(int fd, int64_t count) { return outcome(disk->allocate(fd, count)); }
 
 struct err disk_sync(int fd) { return outcome(disk->sync(fd)); }
 

@@ -14,6 +14,7 @@ struct disk { /* each gives -1 and errno when it fails, like the calls of the sy
     int (*open)(const char *path, int flags, int mode);
     int (*close)(int fd);
     int (*write_at)(int fd, const void *bytes, size_t count, int64_t offset); /* all of it */
+    int (*allocate)(int fd, int64_t count); /* room for so many bytes */
     int (*sync)(int fd);
     int (*sync_directory)(const char *path);
     int (*rename)(const char *from, const char *to);
@@ -24,6 +25,7 @@ extern const struct disk *disk;
 
 struct err disk_open(const char *path, int flags, int *fd) MUST_CHECK; /* mode 0600, never inherited */
 struct err disk_write(int fd, const void *bytes, size_t count, int64_t offset) MUST_CHECK;
+struct err disk_allocate(int fd, int64_t count) MUST_CHECK;
 struct err disk_sync(int fd) MUST_CHECK;
 /* Until this returns, files that were made or renamed in the directory may be gone after a power cut. */
 struct err disk_sync_directory(const char *path) MUST_CHECK;

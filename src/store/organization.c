@@ -108,6 +108,7 @@ struct err store_organization_mark(struct ctx *cx, struct store *store, int64_t 
 {
     struct batch *batch = batch_new(cx->arena);
 
+    batch_urge(batch);
     batch_add(batch, "UPDATE organization SET deleting = 1 WHERE n = $1", ARGS(num(org)), 1);
     int held = batch_add(batch,
                          "SELECT /* the whole organisation */ (SELECT count(*) FROM agent WHERE org = $1), (SELECT count(*) FROM task WHERE org = $1),"
@@ -145,6 +146,7 @@ static struct err mark_latecomers(struct ctx *cx, struct store *store, int64_t o
 {
     struct batch *batch = batch_new(cx->arena);
 
+    batch_urge(batch);
     batch_add(batch, "UPDATE agent SET deleting = 1 WHERE org = $1 /* the whole organisation */", ARGS(num(org)), ANY_CHANGES);
     TRY(db_write(cx, store->db, batch));
     return err(ERR_CONFLICT, "an agent was made meanwhile");
@@ -154,6 +156,7 @@ struct err store_organization_remove(struct ctx *cx, struct store *store, int64_
 {
     struct batch *batch = batch_new(cx->arena);
 
+    batch_urge(batch);
     *slot = 0;
     int slots = batch_add(batch,
                           "INSERT INTO slot (n, state) SELECT slot, 1 FROM organization WHERE n = $1 AND slot IS NOT NULL RETURNING n",

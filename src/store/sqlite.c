@@ -34,7 +34,7 @@ struct rides {
 struct write { /* one waiter's job; without a batch only for what rides */
     struct job job;
     struct batch *batch;
-    bool empties_log; /* instead of a group */
+    bool empties_log; /* first */
 };
 
 struct reader {
@@ -384,7 +384,13 @@ struct err db_write(struct ctx *cx, struct db *db, struct batch *b)
 {
     if (cx->arena->exhausted || b->arena->exhausted) return err(ERR_MEMORY, "there is no memory left for this request");
     if (batch_is_empty(b)) return OK;
+    struct reserve *reserve = db->settings.reserve;
     struct write write = {.batch = b};
+    if (reserve && reserve->is_given && !b->is_urgent) return err(ERR_FULL, "there is no space left on the disk");
+    struct err e = submit(cx, db, &write);
+    if (e.code != ERR_FULL || !b->is_urgent || !reserve) return e;
+    reserve_give(reserve);
+    write = (struct write){.batch = b, .empties_log = true}; /* its room, too */
     return submit(cx, db, &write);
 }
 
@@ -432,12 +438,15 @@ struct err db_shrink(struct ctx *cx, struct db *db, bool *is_more)
     struct batch *b = batch_new(cx->arena);
     *is_more = false;
     TRY(pages_free(cx, db, &before));
-    if (before < (db->is_shrinking ? SHRINK_PAGES : SHRINK_LEAST)) return OK;
+    bool is_tight = db->settings.reserve && db->settings.reserve->is_given; /* then every page counts */
+    int64_t least = is_tight ? 1 : db->is_shrinking ? SHRINK_PAGES : SHRINK_LEAST;
+    if (before < least) return OK;
     *is_more = true;
     if (db->writing && worker_queued(db->writing)) return OK;
     db->is_shrinking = true;
     static_assert(SHRINK_PAGES == 256, "as the statement says");
     batch_add(b, "PRAGMA incremental_vacuum(256)", NO_ARGS, ANY_CHANGES);
+    batch_urge(b);
     TRY(db_write(cx, db, b));
     TRY(pages_free(cx, db, &after));
     *is_more = after >= SHRINK_PAGES && after < before;

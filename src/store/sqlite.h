@@ -8,11 +8,13 @@
  * Errors    As in db.h; ERR_CONFLICT also for a file that is not a database of agentd. */
 #pragma once
 #include "store/db.h"
+#include "store/reserve.h"
 
 struct db_settings {
     const char *path;
     int group_jobs_max, queue_max, readers;
     int64_t checkpoint_pages; /* of the write-ahead log */
+    struct reserve *reserve;  /* null: none */
 };
 
 /* Open the connection that writes; the file is made (mode 0600) if it is missing. */

@@ -41,7 +41,8 @@ struct block {
 };
 struct opened {
     struct store store; /* first: what callers hold */
-    char *directory, *database, *keyring, *master;
+    char *directory, *database, *keyring, *master, *spare_room;
+    struct reserve reserve;
     int lock;
     struct cells *cells;
     struct ring ring;
@@ -95,8 +96,10 @@ static struct err opened_new(const struct store_settings *s, struct opened **out
     if (!(o->directory = copied(directory))) return no_memory;
     o->database = joined(o->directory, "agentd.db");
     o->keyring = joined(o->directory, "keyring");
+    o->spare_room = joined(o->directory, "reserve");
+    o->reserve = (struct reserve){.path = o->spare_room, .bytes = s->reserve_bytes};
     o->master = s->master_key_file.count ? copied(s->master_key_file) : joined(o->directory, "master.key");
-    return o->database && o->keyring && o->master ? OK : no_memory;
+    return o->database && o->keyring && o->master && o->spare_room ? OK : no_memory;
 }
 
 /* A sentence that names the directory. */
@@ -141,7 +144,8 @@ static struct err take_lock(struct ctx *cx, struct opened *o)
 static struct err open_database(struct ctx *cx, struct opened *o, const struct store_settings *s)
 {
     struct db_settings settings = {.path = o->database, .group_jobs_max = s->group_jobs_max, .queue_max = s->queue_max,
-                                   .readers = s->readers, .checkpoint_pages = s->checkpoint_pages};
+                                   .readers = s->readers, .checkpoint_pages = s->checkpoint_pages,
+                                   .reserve = &o->reserve};
     struct err e = db_open(cx, &settings, &o->store.db);
     return failed(e) ? about(cx, o, e, e.what) : OK;
 }
@@ -347,7 +351,7 @@ static struct err keep(struct ctx *cx, void *arg)
     }
 }
 
-/* Another one, that gives back what mass deletes have left empty. */
+/* Another one, that gives back what mass deletes have left empty, and keeps the reserve. */
 static struct err shrink(struct ctx *cx, void *arg)
 {
     struct opened *o = arg;
@@ -355,6 +359,7 @@ static struct err shrink(struct ctx *cx, void *arg)
     bool is_more = false;
     while (!failed(wait_ms(cx, is_more ? SHRINK_STEP_MS : SHRINK_PAUSE_MS))) {
         struct err e = db_shrink(cx, o->store.db, &is_more);
+        if (!failed(e) && !is_more) e = reserve_make(cx, &o->reserve);
         if (failed(e)) is_more = false; /* a full disk, perhaps: it is tried again */
         arena_rewind(cx->arena, mark);
     }
@@ -395,6 +400,7 @@ static void let_go(struct opened *o)
     free(o->database);
     free(o->keyring);
     free(o->master);
+    free(o->spare_room);
     free(o);
 }
 
@@ -414,6 +420,8 @@ static struct err open_all(struct ctx *cx, struct opened *o, const struct store_
     TRY(db_start(cx, o->store.db));
     if (cx->loop) loop_pardon(cx->loop); /* nobody is served yet */
     TRY(ready_keyring(cx, o, s, next));
+    struct err kept = reserve_make(cx, &o->reserve);
+    if (failed(kept)) log_event(EVENT_store_no_reserve, LOG_WORD("why", kept.what));
     return start_keeper(cx, o);
 }
 

@@ -19,6 +19,7 @@ struct store_settings {
     struct str master_key_file; /* empty: DIR/master.key, made at first start, mode 0600 */
     int group_jobs_max, queue_max, readers, pool_slots;
     int64_t checkpoint_pages;
+    int64_t reserve_bytes;      /* kept free for deletes; 0: nothing is */
 };
 struct store {
     struct db *db;

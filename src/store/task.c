@@ -468,6 +468,7 @@ struct err store_task_describe(struct ctx *cx, struct store *store, struct batch
 
 void store_task_mark(struct batch *batch, int64_t org, int64_t n, int64_t now_us)
 {
+    batch_urge(batch);
     batch_add(batch, "UPDATE task SET deleting = 1, updated_at = $3 WHERE n = $2 AND org = $1",
               ARGS(num(org), num(n), num(now_us)), 1);
     batch_add(batch, TREE "UPDATE task SET deleting = 1, run = run + 1 WHERE n IN (SELECT n FROM tree) AND org = $1",
@@ -476,6 +477,7 @@ void store_task_mark(struct batch *batch, int64_t org, int64_t n, int64_t now_us
 
 int store_task_drop_entries(struct batch *batch, int64_t org, int64_t n, int64_t rows_max)
 {
+    batch_urge(batch);
     return batch_add(batch,
                      TREE "DELETE FROM entry WHERE (root, task, n) IN (SELECT e.root, e.task, e.n FROM tree"
                           " CROSS JOIN task t CROSS JOIN entry e WHERE t.n = tree.n AND e.root = t.root AND e.task = t.n LIMIT $3)"
@@ -485,6 +487,7 @@ int store_task_drop_entries(struct batch *batch, int64_t org, int64_t n, int64_t
 
 int store_task_drop(struct batch *batch, int64_t org, int64_t n)
 {
+    batch_urge(batch);
     int slots = batch_add(batch,
                           TREE "INSERT INTO slot (n, state) SELECT t.slot, 1 FROM tree CROSS JOIN task t"
                                " WHERE t.n = tree.n AND t.org = $1 RETURNING n",

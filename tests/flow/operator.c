@@ -1,4 +1,6 @@
 /* operator.c: organisations and persons erased from the command line, beside a server and without one. */
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "flow/play.h"
@@ -268,4 +270,60 @@ FLOW(tasks_from_the_future_stay_and_hide_no_old_one)
     waits_for_retention(play);
     serve_stop(play);
     CHECK(!strcmp(tasks_of(play), "future"));
+}
+
+/* ---- a full disk ------------------------------------------------------------------------ */
+
+/* A file system of this size, where the tests may make one; null where they may not. It goes with the tests. */
+static const char *small_disk(const char *size)
+{
+    const char *path = f("%s/small", test_dir());
+    CHECK(mkdir(path, 0700) == 0);
+    if (unshare(CLONE_NEWNS) || mount("none", "/", 0, MS_REC | MS_PRIVATE, 0)) return 0;
+    return mount("agentd", path, "tmpfs", 0, f("size=%s", size)) == 0 ? path : 0;
+}
+
+FLOW(on_a_full_disk_a_create_is_507_and_a_delete_works)
+{
+    const char *disk = small_disk("14m");
+    if (!disk) return; /* not root: tests/store/reserve.c holds the same against a disk that only says it is full */
+    serve_own(play, "RESERVE=4194304");
+    struct client *anna = client(play);
+    const char *agent = agent_of(anna, "");
+    for (int i = 0; i < 3; i++) asks_as(anna, agent, f("t%d", i), "anna", "hello");
+    serve_stop(play);
+    const char *before = play->own.data;
+    copy_directory(before, f("%s/data", disk));
+    play->own.data = f("%s/data", disk);
+    serve_start(play, "RESERVE=4194304");
+    anna = client(play);
+    program_run((const char *const[]){"/bin/sh", "-c", f("cat /dev/zero > %s/fill; true", disk), 0}, 0);
+    /* Down to the last page: what does not fit gets shorter. */
+    int status = 200, made = 0;
+    for (int length = 400000; length > 1; length = status == 507 ? length / 20 : length) {
+        sends(anna, f("POST /v1/agents/%s/invoke", agent), f("{\"id\":\"big%d\",\"input\":{\"text\":\"%0*d\"}}", made, length, 7));
+        status = status_of(anna);
+        CHECK(status == 507 || status == 200);
+        made += status == 200;
+    }
+    struct stat about;
+    CHECK(stat(f("%s/reserve", play->own.data), &about) == 0 && about.st_size == 4194304); /* not for them */
+    sends(anna, f("GET /v1/tasks/big%d", made), "");
+    gets_status(anna, 404); /* nothing was accepted */
+    sends(anna, "DELETE /v1/tasks/t0", "");
+    gets_status(anna, 204);
+    sends(anna, "DELETE /v1/tasks/t1", "");
+    gets_status(anna, 204);
+    is_gone(anna, "t0");
+    CHECK(stat(f("%s/reserve", play->own.data), &about) == 0 && about.st_size == 0);
+    CHECK(unlink(f("%s/fill", disk)) == 0);
+    serve_stop(play);
+    serve_start(play, "RESERVE=4194304");
+    anna = client(play);
+    asks_as(anna, agent, "again", "anna", "hello");
+    is_gone(anna, "t1");
+    looks_at(anna, "t2");
+    serve_stop(play);
+    play->own.data = before;
+    umount2(disk, MNT_DETACH);
 }
