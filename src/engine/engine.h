@@ -91,6 +91,8 @@ struct err engine_erase_organization(struct ctx *, struct engine *, int64_t org,
 struct err engine_erase_person(struct ctx *, struct engine *, int64_t org, struct str user, int64_t *tasks) MUST_CHECK;
 /* Is it being erased by one of the two? */
 bool engine_is_erasing(const struct engine *, int64_t n);
+/* And is that on disk? Before, nobody may be told: after a crash the task would go on. */
+bool engine_is_erased(const struct engine *, int64_t n);
 
 struct engine_counts {
     int64_t runs, pending, followers, acts;

@@ -80,7 +80,9 @@ static struct err erase(struct ctx *cx, struct act *act)
     tree_stir(act->engine, act->root); /* followers hear the end of the task before its deleter does */
     TRY(drop_in_pieces(cx, act));
     TRY(drop_rows(cx, act, &slots, &slots_count));
+    act->is_marked = true;
     tree_forget_notes(act->engine, act->root);
+    tree_stir(act->engine, act->root); /* of a tree that was at rest they hear only now */
     act->erased = slots_count;
     return erase_keys(cx, act->engine, slots, slots_count);
 }

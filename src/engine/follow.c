@@ -396,10 +396,11 @@ static void tell_deletion(struct follower *f, struct buf *out)
 static struct err look_for_end(struct ctx *cx, struct follower *f, struct buf *out)
 {
     struct engine *engine = f->engine;
-    if (engine_is_erasing(engine, f->task->n)) {
+    if (engine_is_erased(engine, f->task->n)) {
         tell_deletion(f, out);
         return OK;
     }
+    if (engine_is_erasing(engine, f->task->n)) return OK; /* we are stirred when it is on disk */
     struct run *run = run_of(engine, f->task->n);
     if (run && run->order != RUN_IS_ERASED) return OK;
     struct task *row = NEW(cx->arena, struct task);

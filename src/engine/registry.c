@@ -307,6 +307,12 @@ bool engine_is_erasing(const struct engine *engine, int64_t n)
     return act && act->is_erasure;
 }
 
+bool engine_is_erased(const struct engine *engine, int64_t n)
+{
+    struct act *act = act_over(engine, n);
+    return act && act->is_erasure && act->is_marked;
+}
+
 struct engine_counts engine_counts(const struct engine *engine)
 {
     struct engine_counts c = {.runs = engine->runs_count, .pending = engine->pending_count};

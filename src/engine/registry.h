@@ -69,7 +69,7 @@ struct act_node {
 struct act {
     struct act *next;
     bool is_erasure, is_done;
-    bool is_marked;        /* an erasure that is on disk: it ends only when it is done */
+    bool is_marked;        /* an erasure that is on disk: it may be told, and ends only when it is done */
     int64_t org, n, root;
     struct arena arena;    /* of nodes */
     struct act_node *nodes; /* every task there was at its beginning, n rising */

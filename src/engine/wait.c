@@ -10,7 +10,7 @@ static struct err look(struct ctx *cx, struct engine *engine, struct task *t, in
     struct task row = {0};
     struct secret secret;
     struct run *run = run_of(engine, t->n);
-    bool is_erased = engine_is_erasing(engine, t->n) || (run && run->order == RUN_IS_ERASED);
+    bool is_erased = engine_is_erased(engine, t->n) || (run && run->order == RUN_IS_ERASED);
     *is_over = true;
     if (is_erased) return err(ERR_NOT_FOUND, "Task not found");
     TRY(store_task_get(cx, engine->store, t->org, t->n, &row));
