@@ -15,20 +15,25 @@ int agentd_main(int argc, char **argv); /* src/main.c, renamed */
 
 const char *const death_words[] = {"none", "kill", "cut-none", "cut-all", "cut-some", "cut-torn"};
 struct child child = {.out = -1};
-static _Atomic int64_t *steps_shared;
+static struct shared { /* with the child */
+    _Atomic int64_t steps;
+    _Atomic bool has_died; /* as planned; what a cut left is whole */
+} *shared;
 
-int64_t child_steps(void) { return *steps_shared; }
+int64_t child_steps(void) { return shared->steps; }
+bool child_has_died(void) { return shared->has_died; }
 
 /* In the child, on whichever thread writes. */
 static void at_step(void *arg, int64_t step)
 {
     struct plan *plan = arg;
-    *steps_shared = step;
+    shared->steps = step;
     if (plan->kind == DEATH_NONE || step != plan->step) return;
     if (plan->kind != DEATH_KILL) {
         struct world *left = power_cut((enum power_left)(plan->kind - DEATH_CUT_NONE), plan->seed);
         world_write(left, child.image);
     }
+    shared->has_died = true;
     kill(getpid(), SIGKILL);
     for (;;) pause();
 }
@@ -67,9 +72,9 @@ static void be_server(const char *from, int out)
 
 void child_start(const char *top, const char *from, const struct plan *plan)
 {
-    if (!steps_shared)
-        steps_shared = mmap(NULL, sizeof *steps_shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    *steps_shared = 0;
+    if (!shared) shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    shared->steps = 0;
+    shared->has_died = false;
     buf_free(&child.said);
     child = (struct child){.out = -1, .plan = *plan};
     snprintf(child.top, sizeof child.top, "%s", top);
@@ -131,14 +136,12 @@ void child_stop(void)
     for (int64_t until = now_ms() + 30000; pump(5);)
         if (now_ms() > until) trouble("it does not stop");
     child_ends();
-    bool is_planned = child.plan.kind != DEATH_NONE && WIFSIGNALED(child.status) && WTERMSIG(child.status) == SIGKILL;
-    if (child.status != 0 && !is_planned) trouble("stopped, the server ended with %x", (unsigned)child.status);
+    if (child.status != 0 && !shared->has_died) trouble("stopped, the server ended with %x", (unsigned)child.status);
 }
 
 const char *child_left(void)
 {
-    bool is_cut = child.plan.kind >= DEATH_CUT_NONE && child_steps() >= child.plan.step;
-    return is_cut ? child.image : child.top;
+    return child.plan.kind >= DEATH_CUT_NONE && shared->has_died ? child.image : child.top;
 }
 
 const char *child_command(const char *data, const char *verb, const char *noun)

@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include "crash.h"
 #include "store/power.h"
@@ -103,8 +102,7 @@ static void check_death(void)
     }
     for (int64_t until = now_ms() + 5000; pump(5);) /* a line is cut before its end is known */
         if (now_ms() > until) trouble("it lives, and hung up without an answer");
-    bool is_ours = WIFSIGNALED(child.status) && WTERMSIG(child.status) == 9;
-    if (!is_ours) trouble("the server ended by itself with %x", (unsigned)child.status);
+    if (!child_has_died()) trouble("the server ended by itself with %x", (unsigned)child.status);
     points++;
     points_of[child.plan.kind]++;
     if (!child.is_up) starts_cut++;
@@ -120,7 +118,7 @@ static void break_off(void)
     else child_stop();
     while (pump(0))
         ;
-    if (!WIFSIGNALED(child.status) || child.plan.kind == DEATH_NONE || child_steps() < child.plan.step) child.is_broken_off = true;
+    child.is_broken_off = !child_has_died();
     broken_off += child.is_broken_off;
 }
 
@@ -146,16 +144,13 @@ static bool live(int acts, bool is_last)
 /* Nothing was written in its last moments that was not looked at: then it may be killed, or stopped, as well. */
 static bool end_life(bool is_last)
 {
-    if (!is_last && dice(2)) {
-        child_kill();
-        at_rest++;
-        peer_close();
-        return true;
-    }
-    child_stop();
+    bool is_killed = !is_last && dice(2);
+    if (is_killed) child_kill();
+    else child_stop();
     peer_close();
-    if (WIFSIGNALED(child.status)) return false; /* in its last steps */
-    look_on_disk(f("%s/data", child.top));
+    if (child_has_died()) return false; /* in its last steps */
+    at_rest++;
+    if (!is_killed) look_on_disk(f("%s/data", child.top));
     return true;
 }
 

@@ -49,6 +49,7 @@ void child_start(const char *top, const char *from, const struct plan *);
 bool child_is_alive(void);        /* looks */
 void child_hears(void);           /* its standard output is readable */
 int64_t child_steps(void);
+bool child_has_died(void);         /* as planned */
 void child_kill(void);
 /* SIGTERM; it must end with 0, unless it dies as planned. Our lines go on meanwhile. */
 void child_stop(void);
@@ -131,6 +132,7 @@ struct task {
     int turns_count;
     bool delete_asked, is_gone, is_erased; /* for everybody; and its keys too */
     bool is_replaced;         /* a later task has its id */
+    int stopping_in;          /* the life in which a stop was asked and not answered; what comes meanwhile may end too */
     bool has_lost;            /* a sub-task of it was deleted by itself */
 };
 struct agent {

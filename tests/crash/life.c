@@ -86,6 +86,7 @@ static void hears_invoke(struct line *line)
 static void hears_stop(struct line *line)
 {
     struct task *t = line->of;
+    t->stopping_in = 0;
     if (line->status == 404 && t->delete_asked) return;
     if (line->status != 200) trouble("the stop of %s is answered %d: %.*s", t->id, line->status, STR_ARGS(buf_str(&line->body)));
     for (int i = 0; i < t->turns_count; i++) {
@@ -176,7 +177,7 @@ static void invokes(int number)
     struct task *t = &tasks[number];
     int n = t->turns_count++;
     struct turn *turn = &t->turns[n];
-    *turn = (struct turn){.known = UNKNOWN, .status = ""};
+    *turn = (struct turn){.known = UNKNOWN, .status = "", .may_stop = t->stopping_in == generation};
     snprintf(turn->label, sizeof turn->label, "%s", f("T%d.%d", number, n));
     snprintf(turn->plan, sizeof turn->plan, "%s", plan_for(t->agent));
     const char *body = f("{\"id\":\"%s\",\"input\":{\"text\":\"#%s %s\"}}", t->id, turn->label, turn->plan);
@@ -234,6 +235,7 @@ static void stops(void)
         turn->may_stop = true;
         if (turn->known == KNOWN || model_label(turn->label)) known |= 1 << n;
     }
+    tasks[i].stopping_in = generation;
     asks(STOP, "POST", f("/v1/tasks/%s/stop", tasks[i].id), "", &tasks[i], known);
 }
 

@@ -9,6 +9,14 @@
 
 enum { PATIENCE_MS = 20000, SLOT_BYTES = 64, NOTES = 512 };
 
+static sqlite3 *database_open(const char *data)
+{
+    sqlite3 *db;
+    if (sqlite3_open_v2(f("%s/agentd.db", data), &db, SQLITE_OPEN_READWRITE, NULL)) trouble("no database in %s", data);
+    sqlite3_busy_timeout(db, 5000);
+    return db;
+}
+
 /* ---- asking ------------------------------------------------------------------------- */
 
 static struct turn *turn_asked(struct task *t, const char *text)
@@ -124,6 +132,20 @@ bool look_after_start(void)
     return true;
 }
 
+/* On the live database, as a reader of its own. */
+static int count_of_gone(void)
+{
+    sqlite3 *db = database_open(f("%s/data", child.top));
+    sqlite3_stmt *row;
+    int count = -1;
+    if (sqlite3_prepare_v2(db, "SELECT count(*) FROM agent WHERE deleting = 1", -1, &row, NULL) == SQLITE_OK && sqlite3_step(row) == SQLITE_ROW)
+        count = sqlite3_column_int(row, 0);
+    sqlite3_finalize(row);
+    sqlite3_close(db);
+    if (count < 0) trouble("the agents cannot be counted");
+    return count;
+}
+
 /* ---- at rest ------------------------------------------------------------------------- */
 
 static bool is_at_rest(struct task *t)
@@ -168,6 +190,18 @@ static bool look_at_sub_tasks(const struct task *t)
     return true;
 }
 
+/* Agents are erased behind their answer. */
+static bool wait_for_sweep(void)
+{
+    bool is_any = false;
+    for (int a = 0; a < agents_count; a++) is_any |= agents[a].is_gone;
+    for (int64_t until = now_ms() + PATIENCE_MS; is_any; is_any = count_of_gone() > 0) {
+        if (!pump(2)) return false;
+        if (now_ms() > until) trouble("an agent that was deleted is still there");
+    }
+    return true;
+}
+
 bool look_at_rest(void)
 {
     for (int64_t until = now_ms() + PATIENCE_MS; !peer_is_quiet();) {
@@ -176,6 +210,7 @@ bool look_at_rest(void)
     }
     for (int i = 0; i < tasks_count; i++)
         if (!tasks[i].is_gone && task_is_known(&tasks[i]) && !wait_for_rest(&tasks[i])) return false;
+    if (!wait_for_sweep()) return false;
     for (int i = 0; i < tasks_count; i++)
         if (!tasks[i].is_gone && task_is_known(&tasks[i]) && !look_at_sub_tasks(&tasks[i])) return false;
     return true;
@@ -192,14 +227,6 @@ static struct note {
 static int notes_count;
 
 void keys_forget(void) { notes_count = 0; }
-
-static sqlite3 *database_open(const char *data)
-{
-    sqlite3 *db;
-    if (sqlite3_open_v2(f("%s/agentd.db", data), &db, SQLITE_OPEN_READWRITE, NULL)) trouble("no database in %s", data);
-    sqlite3_busy_timeout(db, 5000);
-    return db;
-}
 
 static bool slot_read(int fd, int64_t slot, unsigned char wrapped[SLOT_BYTES])
 {

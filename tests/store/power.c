@@ -339,8 +339,8 @@ static void read_directory(struct world *w, const char *directory, const char *n
         int length = snprintf(below_top, sizeof below_top, "%s%s%s", name, *name ? "/" : "", d->d_name);
         assert(length < (int)sizeof below_top);
         (void)length;
-        if (d->d_type != DT_DIR) read_file(w, path, below_top);
-        else if (!*name) name_put(&w->durable, below_top, DIRECTORY);
+        if (d->d_type == DT_REG) read_file(w, path, below_top);
+        else if (d->d_type == DT_DIR && !*name) name_put(&w->durable, below_top, DIRECTORY);
     }
     closedir(entries);
 }

@@ -30,7 +30,7 @@ void world_free(struct world *);
 const char *power_dir(void);
 /* As real files under `top`. */
 void world_write(const struct world *, const char *top);
-/* What lies under `top`, all of it synced: directories of one level, without SQLite's shared memory. */
+/* What lies under `top`, all of it synced: directories of one level, without SQLite's shared memory and sockets. */
 struct world *world_read(const char *top);
 
 /* Make the n-th write (or sync, or truncation) from now fail, once, with this errno; 0 takes it back. */
