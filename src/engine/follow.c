@@ -10,7 +10,7 @@
 #include "store/task.h"
 #include <stdlib.h>
 
-enum { PAGE = 32, OUT_BYTES = 1 << 16 };
+enum { PAGE = 32, OUT_BYTES = 1 << 16, EVENTS_ALL = 1 << 20 /* more than any entry has */ };
 
 struct follower {
     struct engine *engine;
@@ -289,13 +289,20 @@ static struct err tell(struct ctx *cx, struct follower *f, struct entry *e, bool
 
 /* ---- what was written, and what is being said ------------------------------------------------- */
 
+/* An entry is behind us, whether this reader was told of it or not: another one, who hears more, may go on from here. */
+static void pass(struct follower *f, int64_t n)
+{
+    if (f->at.n != n) f->at.events = EVENTS_ALL;
+    f->at.n = n;
+}
+
 static struct err tell_notes(struct ctx *cx, struct follower *f, struct buf *out)
 {
     for (struct note *note = f->tree->first; note && !f->is_over && out->count < OUT_BYTES; note = note->next) {
         if (note->entry.n <= f->at.n) continue;
         struct entry e = note->entry;
         TRY(tell(cx, f, &e, false, out));
-        f->at.n = note->entry.n;
+        pass(f, note->entry.n);
     }
     return OK;
 }
@@ -326,7 +333,7 @@ static struct err tell_rows(struct ctx *cx, struct follower *f, struct buf *out)
         for (int i = 0; i < count && !f->is_over && out->count < OUT_BYTES; i++) {
             int64_t n = entries[i].n;
             TRY(tell(cx, f, &entries[i], is_sealed, out));
-            f->at.n = n;
+            pass(f, n);
         }
         arena_rewind(cx->arena, mark);
     }
@@ -361,8 +368,14 @@ static struct err tell_written(struct ctx *cx, struct follower *f, struct buf *o
     if (f->told == announced) return OK; /* only the speech grows: that costs no look at the disk */
     if (f->tree->notes_from && f->at.n + 1 >= f->tree->notes_from && !f->resume_n) TRY(tell_notes(cx, f, out));
     else TRY(tell_rows(cx, f, out));
-    if (f->resume_n && f->at.n >= f->resume_n) f->resume_n = 0;
-    if (out->count < OUT_BYTES) f->told = announced;
+    if (f->at.n >= f->resume_n) f->resume_n = 0;
+    if (out->count >= OUT_BYTES) return OK;
+    f->told = announced;
+    if (f->resume_n) { /* the entry is not for this reader, or it is gone */
+        f->at.n = f->resume_n;
+        f->at.events = f->resume_events;
+        f->resume_n = 0;
+    }
     return OK;
 }
 
@@ -385,7 +398,6 @@ static void tell_deletion(struct follower *f, struct buf *out)
     struct event_of of = {f->task->id, f->task->organization_id};
     int64_t now = clock_now_us();
     task_was_deleted(f->task, now);
-    if (f->resume_n) f->at.n = f->resume_n; /* it came back for the rest of an entry that is gone */
     f->at.events++;
     event_open(out, &f->at, "task_finished", &of, now);
     event_task(out, f->task);

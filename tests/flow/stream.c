@@ -151,6 +151,35 @@ FLOW(an_id_is_good_whatever_of_the_sub_tasks_is_asked_for)
     }
 }
 
+/* A reader that hears nothing of sub-tasks came back from one that did, and is told more of what is being said: its id is
+ * not before the one that it came with, so that another who goes on from there hears nothing twice. */
+FLOW(ids_rise_also_past_what_a_reader_is_not_told)
+{
+    struct client *anna = client(play), *ben = client(play), *cleo = client(play), *dora = client(play);
+    const char *agent = agent_of(anna, "");
+    sends(anna, f("POST /v1/agents/%s/invoke/stream?sub_tasks=all", agent),
+          says(play, "[[say one]][[gate $a]][[say two]][[gate $b]][[say three]]", "'id':'past'"));
+    gets_said(anna, "one");
+    sends(dora, f("POST /v1/agents/%s/invoke", agent), says(play, "[[say below]]", "'parent_execution_id':'past'"));
+    gets_status(dora, 200);
+    for (int i = 0; i < 3; i++) gets_event(anna, "task_updated"); /* of the sub-task: created, begun, ended */
+    const char *came_from = anna->events[anna->events_count - 1].id;
+    leaves(anna);
+    sends(ben, f("GET /v1/tasks/past/stream?sub_tasks=none&after=%s", came_from), "");
+    CHECK(status_of(ben) == 200);
+    model_gate(play, "a");
+    gets_said(ben, "two");
+    const char *left_at = ben->events[ben->events_count - 1].id;
+    CHECK(atoll(strchr(left_at, '-') + 1) >= atoll(strchr(came_from, '-') + 1));
+    sends(cleo, f("GET /v1/tasks/past/stream?after=%s", left_at), "");
+    CHECK(status_of(cleo) == 200);
+    model_gate(play, "b");
+    gets_end(ben);
+    gets_end(cleo);
+    CHECK(!strcmp(types_of(cleo), "chunk task_finished"));
+    CHECK(!strcmp(str_z(test_arena(), str_trim(str(said(cleo, 0)))), "three"));
+}
+
 FLOW(ids_are_on_every_event_and_rise)
 {
     struct client *anna = client(play);
