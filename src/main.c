@@ -19,6 +19,7 @@
 #include "io/wait.h"
 #include "llm/turn.h"
 #include "net/server.h"
+#include "store/backup.h"
 #include "store/key.h"
 #include "store/organization.h"
 #include "store/store.h"
@@ -36,10 +37,12 @@ static const char usage[] =
     "       agentd org list                                  every organisation, a line of JSON each\n"
     "       agentd org delete ORG                            all that an organisation (name or id) owns, and itself\n"
     "       agentd erase --org ORG --user ID                 every task in which this end user spoke, with its tree\n"
+    "       agentd backup DIR --keyring FILE                 the rows into DIR, their keys into another file\n"
+    "       agentd restore DIR --keyring FILE                into --data DIR, which holds none yet\n"
     "       agentd settings | events                         print the settings, the events of the log, as a page\n"
     "       agentd --version | --help\n"
     "\n"
-    "All take --data DIR. key, org and erase work beside a running server too.\n"
+    "All take --data DIR. key, org, erase and backup work beside a running server too.\n"
     "serve reads OPENAI_API_KEY and OPENAI_BASE_URL for agents that name no model of their own.\n"
     "\n"
     "options of serve, each also as AGENTD_NAME in the environment:\n";
@@ -479,6 +482,39 @@ static int erase_command(struct arena *a, int count, char **arguments)
     return failed(e) ? fail(e) : have_done(a, &settings, "erase", org, user);
 }
 
+/* ---- backups ---------------------------------------------------------------------------------- */
+
+static int backup_command(struct arena *a, int count, char **arguments)
+{
+    struct ctx cx = {.arena = a};
+    struct str data = take_option(&count, arguments, "--data"), keyring = take_option(&count, arguments, "--keyring");
+    struct store_settings settings;
+    struct backup made;
+    if (count != 1 || !keyring.count) return wrong_usage();
+    struct err e = command_settings(a, data, &settings);
+    if (!failed(e)) e = must_have_database(a, settings.directory);
+    if (!failed(e)) e = store_backup(&cx, &settings, str(arguments[0]), keyring, &made);
+    if (failed(e)) return fail(e);
+    printf("{\"database_bytes\":%lld,\"slots\":%lld}\n", (long long)made.database_bytes, (long long)made.slots);
+    return 0;
+}
+
+static int restore_command(struct arena *a, int count, char **arguments)
+{
+    struct ctx cx = {.arena = a};
+    struct str data = take_option(&count, arguments, "--data"), keyring = take_option(&count, arguments, "--keyring");
+    struct store_settings settings;
+    struct restored r;
+    if (count != 1 || !keyring.count) return wrong_usage();
+    log_setup(LOG_WARNING, LOG_AS_TEXT);
+    struct err e = command_settings(a, data, &settings);
+    if (!failed(e)) e = store_restore(&cx, &settings, str(arguments[0]), keyring, &r);
+    if (failed(e)) return fail(e);
+    printf("{\"tasks\":%lld,\"tasks_removed\":%lld,\"agents\":%lld,\"agents_removed\":%lld}\n", (long long)r.tasks,
+           (long long)r.tasks_removed, (long long)r.agents, (long long)r.agents_removed);
+    return 0;
+}
+
 static int keyring_command(struct arena *a, int count, char **arguments)
 {
     struct ctx cx = {.arena = a};
@@ -506,6 +542,10 @@ int main(int argc, char **argv)
         code = org_command(&arena, argc - 2, argv + 2);
     } else if (!strcmp(command, "erase")) {
         code = erase_command(&arena, argc - 2, argv + 2);
+    } else if (!strcmp(command, "backup")) {
+        code = backup_command(&arena, argc - 2, argv + 2);
+    } else if (!strcmp(command, "restore")) {
+        code = restore_command(&arena, argc - 2, argv + 2);
     } else if (!strcmp(command, "settings")) {
         config_print_page(stdout);
         code = 0;

@@ -419,6 +419,13 @@ struct err db_flush(struct ctx *cx, struct db *db)
     return OK;
 }
 
+struct err db_copy(struct ctx *cx, struct db *db, const char *path)
+{
+    (void)cx;
+    assert(!db->writing);
+    return connection_run(&db->writer, "VACUUM INTO $1", ARGS(text(str(path))), NULL, NULL, NULL);
+}
+
 /* ---- shrinking --------------------------------------------------------------------------- */
 
 /* 256 pages are a megabyte: some milliseconds of the writer. Fewer free ones are soon used again. */

@@ -35,6 +35,9 @@ struct err db_start(struct ctx *, struct db *) MUST_CHECK;
 /* Several batches as one group, inline: what the writer's thread does with what waits. Each
  * outcome stands by itself. Only for a database without a loop. */
 void db_write_together(struct ctx *, struct db *, struct batch *const *, int count, struct err *outcomes);
+/* All rows as they are at one moment, into another file, which must be empty; others write meanwhile. Not synced. Only for a
+ * database without a loop. */
+struct err db_copy(struct ctx *, struct db *, const char *path) MUST_CHECK;
 /* How many statements wait for a group to ride on. */
 int db_riding(struct db *);
 /* Write what still rides, in a group of its own. */

@@ -29,3 +29,8 @@
 
 /* ---- recovery: what a crash left half done ------------------------------------------------ */
 #define SQL_AGENTS_MARKED SQL_AGENT_COLUMNS "  FROM agent WHERE deleting = 1 ORDER BY n LIMIT $1"
+
+/* ---- a restore: what opens with this keyring? ------------------------------------------------ */
+#define SQL_TASKS_ALL "SELECT org, n FROM task WHERE n > $1 /* any organisation */ ORDER BY n LIMIT $2"
+#define SQL_TASKS_COUNT "SELECT count(*) FROM task /* any organisation */"
+#define SQL_AGENTS_ALL "SELECT org, n FROM agent WHERE deleting = 0 /* any organisation */ ORDER BY n"
