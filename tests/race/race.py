@@ -153,7 +153,15 @@ class Round:
         leaves = rng.randrange(6) if rng.random() < .2 else None
         query = rng.choice(["", "?sub_tasks=all", "?sub_tasks=none"]) if mode == "/stream" else ""
         lazy = rng.randrange(1, 12) if mode == "/stream" and rng.random() < .25 else 0
-        return lambda who, client: self.invoke(who, client, tag, agent, body, mode, query, leaves, lazy)
+        # Some join, or hang from, whatever task is known by then: a sub-task, mostly.
+        joins, pick = rng.choices([None, "id", "parent_execution_id"], [8, 1, 1])[0], rng.random()
+
+        def act(who, client):
+            if joins:
+                body.pop("id", None)
+                body[joins] = self.pick(pick)
+            return self.invoke(who, client, tag, agent, body, mode, query, leaves, lazy)
+        return act
 
     def draw_look(self, rng):
         what = rng.choice(["", "/thread", "/thread/full", "/stream", "/stream", "/stream", "list"])
