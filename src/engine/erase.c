@@ -221,11 +221,7 @@ static struct err erase_marked(struct ctx *cx, struct engine *engine)
         struct arena_mark at = arena_mark(cx->arena);
         struct task_place *places;
         TRY(store_task_marked(cx, engine->store, PLACES_AT_ONCE, &places, &count));
-        for (int i = 0; i < count; i++) {
-            struct task t;
-            TRY(store_task_get(cx, engine->store, places[i].org, places[i].n, &t));
-            TRY(engine_erase(cx, engine, &t));
-        }
+        TRY(erase_page(cx, engine, places, count, NULL)); /* however long it takes: nothing lives yet, and nobody waits */
         arena_rewind(cx->arena, at);
     }
     return OK;
