@@ -78,7 +78,7 @@ static struct err wait_for(struct ctx *cx, struct caller *c, int events)
 static struct err read_line(struct ctx *cx, struct caller *c, struct buf *line)
 {
     for (;;) {
-        char piece[4096];
+        char piece[2048];
         ssize_t got = recv(c->fd, piece, sizeof piece, MSG_DONTWAIT);
         if (got == 0 || line->is_failed || line->count > LOCAL_LINE_MAX) return err(ERR_CLOSED, "no line came");
         if (got > 0) {
@@ -234,7 +234,7 @@ void local_close(struct ctx *cx, struct local *l)
 
 static struct err talk(int fd, struct str line, struct buf *answer)
 {
-    char piece[4096];
+    char piece[2048];
     ssize_t n;
     while (line.count) {
         n = send(fd, line.at, line.count, MSG_NOSIGNAL);

@@ -334,7 +334,8 @@ static void read_directory(struct world *w, const char *directory, const char *n
     assert(entries);
     for (struct dirent *d; (d = readdir(entries));) {
         size_t count = strlen(d->d_name);
-        if (d->d_name[0] == '.' || (count > 4 && !strcmp(d->d_name + count - 4, "-shm"))) continue;
+        /* What lives in memory alone: indexes of the log, sockets. */
+        if (d->d_name[0] == '.' || d->d_type == DT_SOCK || (count > 4 && !strcmp(d->d_name + count - 4, "-shm"))) continue;
         snprintf(path, sizeof path, "%s/%s", directory, d->d_name);
         int length = snprintf(below_top, sizeof below_top, "%s%s%s", name, *name ? "/" : "", d->d_name);
         assert(length < (int)sizeof below_top);
