@@ -34,6 +34,7 @@ static const char usage[] =
     "       agentd key list                                  every key, a line of JSON each\n"
     "       agentd key revoke KEY_ID\n"
     "       agentd keyring accept                            take database and keyring as they are for a pair\n"
+    "       agentd keyring rotate [--to FILE]                a new master key: in DIR/master.key, or the one in FILE\n"
     "       agentd org list                                  every organisation, a line of JSON each\n"
     "       agentd org delete ORG                            all that an organisation (name or id) owns, and itself\n"
     "       agentd erase --org ORG --user ID                 every task in which this end user spoke, with its tree\n"
@@ -518,11 +519,12 @@ static int restore_command(struct arena *a, int count, char **arguments)
 static int keyring_command(struct arena *a, int count, char **arguments)
 {
     struct ctx cx = {.arena = a};
-    struct str data = take_option(&count, arguments, "--data");
+    struct str data = take_option(&count, arguments, "--data"), file = take_option(&count, arguments, "--to");
     struct store_settings settings;
-    if (count != 1 || strcmp(arguments[0], "accept")) return wrong_usage();
+    bool is_rotation = count == 1 && !strcmp(arguments[0], "rotate");
+    if (!is_rotation && (count != 1 || strcmp(arguments[0], "accept") || file.at)) return wrong_usage();
     struct err e = command_settings(a, data, &settings);
-    if (!failed(e)) e = store_keyring_accept(&cx, &settings);
+    if (!failed(e)) e = is_rotation ? store_keyring_rotate(&cx, &settings, file) : store_keyring_accept(&cx, &settings);
     return failed(e) ? fail(e) : 0;
 }
 

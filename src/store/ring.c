@@ -147,14 +147,20 @@ static struct str about(const struct ring *r, int64_t slot, unsigned char out[IN
     return bytes(out, INSTALLATION_BYTES + 8);
 }
 
-static void wrap_fresh(const struct ring *r, int64_t slot, unsigned char out[RING_SLOT_BYTES])
+static void wrap(const struct ring *r, int64_t slot, const unsigned char *key, unsigned char out[RING_SLOT_BYTES])
 {
-    unsigned char key[CRYPTO_KEY_BYTES], place[INSTALLATION_BYTES + 8];
-    crypto_random_key(key);
+    unsigned char place[INSTALLATION_BYTES + 8];
     memset(out, 0, RING_SLOT_BYTES);
     out[0] = SLOT_FORMAT;
     crypto_random(out + NONCE_AT, CRYPTO_NONCE_BYTES);
-    crypto_seal(r->wrapping, out + NONCE_AT, about(r, slot, place), bytes(key, sizeof key), out + WRAPPED_AT);
+    crypto_seal(r->wrapping, out + NONCE_AT, about(r, slot, place), bytes(key, CRYPTO_KEY_BYTES), out + WRAPPED_AT);
+}
+
+static void wrap_fresh(const struct ring *r, int64_t slot, unsigned char out[RING_SLOT_BYTES])
+{
+    unsigned char key[CRYPTO_KEY_BYTES];
+    crypto_random_key(key);
+    wrap(r, slot, key, out);
     explicit_bzero(key, sizeof key);
 }
 
@@ -180,4 +186,25 @@ bool ring_unwrap(const struct ring *r, int64_t slot, unsigned char key[32])
     struct err e = disk_read(r->fd, wrapped, sizeof wrapped, slot * RING_SLOT_BYTES, &got);
     if (failed(e) || got < sizeof wrapped || wrapped[0] != SLOT_FORMAT) return false;
     return crypto_open(r->wrapping, wrapped + NONCE_AT, about(r, slot, place), bytes(wrapped + WRAPPED_AT, WRAPPED_BYTES), key);
+}
+
+/* How many slots the file holds, those of the headers counted. */
+static int64_t slots_in(const struct ring *r) { return lseek(r->fd, 0, SEEK_END) / RING_SLOT_BYTES; }
+
+struct err ring_copy(const struct ring *from, const struct ring *to)
+{
+    unsigned char wrapped[SLOTS_AT_ONCE * RING_SLOT_BYTES], key[CRYPTO_KEY_BYTES];
+    int64_t end = slots_in(from);
+    struct err e = OK;
+    for (int64_t at = RING_SLOT_FIRST; at < end && !failed(e); at += SLOTS_AT_ONCE) {
+        int count = end - at < SLOTS_AT_ONCE ? (int)(end - at) : SLOTS_AT_ONCE;
+        for (int i = 0; i < count; i++) {
+            unsigned char *out = wrapped + (size_t)i * RING_SLOT_BYTES;
+            if (ring_unwrap(from, at + i, key)) wrap(to, at + i, key, out);
+            else wrap_fresh(to, at + i, out);
+        }
+        e = disk_write(to->fd, wrapped, (size_t)count * RING_SLOT_BYTES, at * RING_SLOT_BYTES);
+    }
+    explicit_bzero(key, sizeof key);
+    return failed(e) ? e : ring_sync(to);
 }

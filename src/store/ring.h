@@ -37,6 +37,9 @@ struct err ring_raise(struct ring *, struct ring_stamp) MUST_CHECK;
 struct err ring_sync(const struct ring *) MUST_CHECK;
 /* A fresh random key into each slot; not synced. */
 struct err ring_overwrite(const struct ring *, const int64_t *slots, int count) MUST_CHECK;
+/* Every key of one file into another one of the same installation, wrapped with its master key; synced. A slot that does not open
+ * becomes a fresh one. */
+struct err ring_copy(const struct ring *from, const struct ring *to) MUST_CHECK;
 bool ring_unwrap(const struct ring *, int64_t slot, unsigned char key[32]) MUST_CHECK;
 
 struct ring_stamp ring_stamp_next(struct ring_stamp);

@@ -15,6 +15,7 @@
 #include "store/master.h"
 #include "store/migrate.h"
 #include "store/ring.h"
+#include "store/rotation.h"
 #include "store/sqlite.h"
 
 /* How a start goes, and why in this order (each step may be the last before a power cut):
@@ -139,6 +140,20 @@ static struct err take_lock(struct ctx *cx, struct opened *o)
     if (failed(e)) return about(cx, o, e, e.what);
     if (flock(o->lock, LOCK_EX | LOCK_NB) == 0) return OK;
     return about(cx, o, (struct err){ERR_BUSY, 0}, "the data directory is in use by another agentd");
+}
+
+static struct rotation rotation_of(const struct opened *o, const struct store_settings *s)
+{
+    return (struct rotation){.directory = o->directory, .keyring = o->keyring, .cells = o->cells,
+                             .master = s->master_key_file.count ? NULL : o->master};
+}
+
+/* What a crash left of a rotation is put in order by whoever holds the lock. */
+static struct err finish_rotation(struct ctx *cx, struct opened *o, const struct store_settings *s)
+{
+    struct rotation rotation = rotation_of(o, s);
+    struct err e = rotation_finish(&rotation);
+    return failed(e) ? about(cx, o, e, e.what) : OK;
 }
 
 static struct err open_database(struct ctx *cx, struct opened *o, const struct store_settings *s)
@@ -411,6 +426,7 @@ static struct err open_all(struct ctx *cx, struct opened *o, const struct store_
     if (!(o->cells = cells_open())) return no_memory;
     TRY(make_directory(cx, o));
     TRY(take_lock(cx, o));
+    TRY(finish_rotation(cx, o, s));
     TRY(open_database(cx, o, s));
     struct err e = first_commit(cx, o, s, &b, &next);
     if (!failed(e)) e = raise_ring(o, &b, next);
@@ -517,6 +533,7 @@ static struct err accept(struct ctx *cx, struct opened *o, const struct store_se
     if (!(o->cells = cells_open())) return no_memory;
     if (access(o->database, F_OK) != 0) return errf(cx->arena, ERR_NOT_FOUND, "%s holds no database yet", o->directory);
     TRY(take_lock(cx, o));
+    TRY(finish_rotation(cx, o, s));
     TRY(open_database(cx, o, s));
     TRY(db_begin(cx, o->store.db));
     struct err e = read_database(cx, o, &b);
@@ -535,6 +552,45 @@ struct err store_keyring_accept(struct ctx *cx, const struct store_settings *s)
     struct opened *o = NULL;
     struct err e = opened_new(s, &o);
     if (!failed(e)) e = accept(cx, o, s);
+    if (o) let_go(o);
+    return e;
+}
+
+/* ---- agentd keyring rotate --------------------------------------------------------- */
+
+static struct err rotate_to(struct ctx *cx, struct opened *o, const struct store_settings *s, struct str file)
+{
+    struct rotation rotation = rotation_of(o, s);
+    unsigned char key[32];
+    const char *path = str_z(cx->arena, file);
+    if (!file.count) return rotation_make(&rotation, &o->ring, NULL);
+    struct err e = master_read(path, key);
+    if (failed(e)) e = errf(cx->arena, e.code, "the new master key in %s cannot be read: %s", path, e.what);
+    else e = rotation_make(&rotation, &o->ring, key);
+    explicit_bzero(key, sizeof key);
+    return e;
+}
+
+static struct err rotate(struct ctx *cx, struct opened *o, const struct store_settings *s, struct str file)
+{
+    struct belonging b = {.has_ring = true};
+    if (!file.count && s->master_key_file.count)
+        return err(ERR_INVALID, "the master key is not in the data directory: name the file with the new one");
+    if (!(o->cells = cells_open())) return no_memory;
+    if (access(o->keyring, F_OK) != 0) return errf(cx->arena, ERR_NOT_FOUND, "there is no keyring %s", o->keyring);
+    TRY(take_lock(cx, o));
+    TRY(finish_rotation(cx, o, s));
+    struct err e = read_master(cx, o, s, &b);
+    if (!failed(e)) e = read_ring(cx, o, &b);
+    explicit_bzero(b.master, sizeof b.master);
+    return failed(e) ? e : rotate_to(cx, o, s, file);
+}
+
+struct err store_keyring_rotate(struct ctx *cx, const struct store_settings *s, struct str file)
+{
+    struct opened *o = NULL;
+    struct err e = opened_new(s, &o);
+    if (!failed(e)) e = rotate(cx, o, s, file);
     if (o) let_go(o);
     return e;
 }

@@ -35,6 +35,11 @@ int64_t store_number(struct store *);
  * directory and the schema if they are missing. `loop` of the ctx may be null; db_write works inline. */
 struct err store_open_rows(struct ctx *, const struct store_settings *, struct store **out) MUST_CHECK;
 
+/* `agentd keyring rotate`: every key is wrapped with a new master key: the one in `file`, or, when that is empty and the old one
+ * is DIR/master.key, a new one there. Not beside a running server (ERR_BUSY). After a crash the keyring opens with the old
+ * key or with the new one, and the next start puts the rest in order. */
+struct err store_keyring_rotate(struct ctx *, const struct store_settings *, struct str file) MUST_CHECK;
+
 /* `agentd keyring accept`: take database and keyring as they are for a pair, or, where the keyring is missing, go on with an
  * empty one. What the one does not know of the other is lost. Not beside a running server (ERR_BUSY). */
 struct err store_keyring_accept(struct ctx *, const struct store_settings *) MUST_CHECK;
