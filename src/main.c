@@ -38,12 +38,13 @@ static const char usage[] =
     "       agentd org list                                  every organisation, a line of JSON each\n"
     "       agentd org delete ORG                            all that an organisation (name or id) owns, and itself\n"
     "       agentd erase --org ORG --user ID                 every task in which this end user spoke, with its tree\n"
+    "       agentd export --org ORG --to FILE                all that an organisation owns, in clear, as JSON\n"
     "       agentd backup DIR --keyring FILE                 the rows into DIR, their keys into another file\n"
     "       agentd restore DIR --keyring FILE                into --data DIR, which holds none yet\n"
     "       agentd settings | events                         print the settings, the events of the log, as a page\n"
     "       agentd --version | --help\n"
     "\n"
-    "All take --data DIR. key, org, erase and backup work beside a running server too.\n"
+    "All take --data DIR. key, org, erase, export and backup work beside a running server too.\n"
     "serve reads OPENAI_API_KEY and OPENAI_BASE_URL for agents that name no model of their own.\n"
     "\n"
     "options of serve, each also as AGENTD_NAME in the environment:\n";
@@ -436,7 +437,8 @@ static int organization_list(struct arena *a, const struct store_settings *setti
 }
 
 /* The answer is printed as it came; one that tells of an error is one. */
-static int have_done(struct arena *a, const struct store_settings *settings, const char *command, struct str org, struct str user)
+static int have_done(struct arena *a, const struct store_settings *settings, const char *command, struct str org,
+                     const char *name, struct str value)
 {
     struct buf line = {0}, answer = {0};
     struct json said;
@@ -445,8 +447,8 @@ static int have_done(struct arena *a, const struct store_settings *settings, con
     json_put_text(&line, str(command));
     json_put_key(&line, "org");
     json_put_text(&line, org);
-    json_put_key(&line, "user");
-    json_put_text_or_null(&line, user);
+    json_put_key(&line, name);
+    json_put_text(&line, value);
     buf_add(&line, "}", 1);
     log_setup(LOG_WARNING, LOG_AS_TEXT);
     struct err e = operator_do(a, settings, buf_str(&line), &answer);
@@ -469,7 +471,7 @@ static int org_command(struct arena *a, int count, char **arguments)
     struct err e = command_settings(a, data, &settings);
     if (!failed(e)) e = must_have_database(a, settings.directory);
     if (failed(e)) return fail(e);
-    return is_list ? organization_list(a, &settings) : have_done(a, &settings, "org delete", str(arguments[1]), (struct str){0});
+    return is_list ? organization_list(a, &settings) : have_done(a, &settings, "org delete", str(arguments[1]), "why", S("deleted"));
 }
 
 static int erase_command(struct arena *a, int count, char **arguments)
@@ -480,7 +482,21 @@ static int erase_command(struct arena *a, int count, char **arguments)
     if (count || !org.count || !user.count) return wrong_usage();
     struct err e = command_settings(a, data, &settings);
     if (!failed(e)) e = must_have_database(a, settings.directory);
-    return failed(e) ? fail(e) : have_done(a, &settings, "erase", org, user);
+    return failed(e) ? fail(e) : have_done(a, &settings, "erase", org, "user", user);
+}
+
+/* The file is made by whoever does it, perhaps in another directory. */
+static int export_command(struct arena *a, int count, char **arguments)
+{
+    struct str data = take_option(&count, arguments, "--data"), org = take_option(&count, arguments, "--org");
+    struct str file = take_option(&count, arguments, "--to");
+    struct store_settings settings;
+    char here[2048];
+    if (count || !org.count || !file.count || !getcwd(here, sizeof here)) return wrong_usage();
+    if (file.at[0] != '/') file = strf(a, "%s/%.*s", here, STR_ARGS(file));
+    struct err e = command_settings(a, data, &settings);
+    if (!failed(e)) e = must_have_database(a, settings.directory);
+    return failed(e) ? fail(e) : have_done(a, &settings, "export", org, "file", file);
 }
 
 /* ---- backups ---------------------------------------------------------------------------------- */
@@ -544,6 +560,8 @@ int main(int argc, char **argv)
         code = org_command(&arena, argc - 2, argv + 2);
     } else if (!strcmp(command, "erase")) {
         code = erase_command(&arena, argc - 2, argv + 2);
+    } else if (!strcmp(command, "export")) {
+        code = export_command(&arena, argc - 2, argv + 2);
     } else if (!strcmp(command, "backup")) {
         code = backup_command(&arena, argc - 2, argv + 2);
     } else if (!strcmp(command, "restore")) {

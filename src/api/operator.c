@@ -1,5 +1,6 @@
 #include "api/operator.h"
 #include <string.h>
+#include "api/export.h"
 #include "base/json.h"
 #include "engine/engine.h"
 #include "io/loop.h"
@@ -36,12 +37,27 @@ static struct err erase_person(struct ctx *cx, struct operator *op, const struct
     return OK;
 }
 
+static struct err export_all(struct ctx *cx, struct operator *op, const struct organization *org, struct json said,
+                             struct buf *answer)
+{
+    struct exported made;
+    TRY(export_organization(cx, op->store, org, json_text(json_get(said, "file")), &made));
+    json_put_key(answer, "agents");
+    json_put_int(answer, made.agents);
+    json_put_key(answer, "tasks");
+    json_put_int(answer, made.tasks);
+    json_put_key(answer, "bytes");
+    json_put_int(answer, made.bytes);
+    return OK;
+}
+
 static const struct command {
     const char *name;
     struct err (*run)(struct ctx *, struct operator *, const struct organization *, struct json said, struct buf *answer);
 } commands[] = {
     {"org delete", delete_organization},
     {"erase", erase_person},
+    {"export", export_all},
 };
 
 static struct err run(struct ctx *cx, struct operator *op, struct str line, struct buf *answer)

@@ -580,3 +580,10 @@ struct err store_task_expired(struct ctx *cx, struct store *store, int64_t befor
     *is_end = rows.count < limit || is_young;
     return OK;
 }
+
+struct err store_task_walk(struct ctx *cx, struct store *store, int64_t org, int64_t after, int limit, struct task_place **out,
+                           int *count)
+{
+    return places(cx, store, POINT("SELECT org, n FROM task WHERE org = $1 AND n > $2 AND deleting = 0 ORDER BY n LIMIT $3"),
+                  ARGS(num(org), num(after), num(limit)), out, count);
+}

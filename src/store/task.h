@@ -109,3 +109,6 @@ struct err store_task_of_person(struct ctx *, struct store *, int64_t org, struc
  * last touched before this moment. Moves *after; *is_end: what follows is younger, or nothing. Does not wait. */
 struct err store_task_expired(struct ctx *, struct store *, int64_t before_us, int limit, int64_t *after,
                               struct task_place **places, int *count, bool *is_end) MUST_CHECK;
+/* A walk over all tasks of an organisation, above `after`; at most `limit`. Does not wait. */
+struct err store_task_walk(struct ctx *, struct store *, int64_t org, int64_t after, int limit, struct task_place **places,
+                           int *count) MUST_CHECK;

@@ -122,3 +122,46 @@ FLOW(a_backup_and_a_restore_overwrite_no_database)
     CHECK(agentd(play, "backup", place("other"), "--data", play->own.data, (char *)0).status == 2);
     looks_at(anna, "t1");
 }
+
+/* ---- export ------------------------------------------------------------------------------ */
+
+static struct json exports(struct play *play, const char *name)
+{
+    struct outcome o = agentd(play, "export", "--org", play->org, "--to", place(name), "--data", play->own.data, (char *)0);
+    if (o.status != 0) test_fail(__FILE__, __LINE__, o.err);
+    struct json json;
+    CHECK_OK(json_parse(test_arena(), file_bytes(place(name)), &json, 0));
+    return json;
+}
+
+FLOW(an_export_holds_everything_of_one_organisation_and_nothing_of_others)
+{
+    serve_own(play, "");
+    struct client *anna = client(play), *other = stranger(play);
+    const char *helper = agent_of(anna, "'name':'Helper'");
+    const char *agent = agent_of(anna, "'name':'Ann','llm_credentials':{'name':'n','description':'d','value':'secretvalue'}");
+    sends(anna, f("POST /v1/agents/%s/tools", agent), q("{'type':'agent','agent_id':'%s'}", helper));
+    gets_status(anna, 200);
+    sends(anna, f("PATCH /v1/agents/%s?deploy=true", agent), q("{'description':'the second'}"));
+    gets_status(anna, 200);
+    for (int i = 0; i < 60; i++) says_done(anna, helper, f("t%d", i));
+    says_done(anna, helper, "t0"); /* a second turn */
+    says_done(other, agent_of(other, "'name':'Theirs'"), "theirs");
+    struct json all = exports(play, "running.json");
+    CHECK(json_count(json_get(all, "agents")) == 2 && json_count(json_get(all, "tasks")) == 60);
+    struct json first = at_json(all, "tasks[0]");
+    CHECK(str_is(json_text(json_get(first, "id")), "t0") && json_count(json_get(first, "turns")) == 2);
+    CHECK(str_is(json_text(at_json(first, "turns[1].result")), "done t0"));
+    CHECK(json_count(json_get(first, "entries")) >= 6);
+    CHECK(str_is(json_text(at_json(all, "agents[0].draft.description")), "the second"));
+    CHECK(json_count(at_json(all, "agents[0].versions")) == 3); /* made, given a tool, changed */
+    const char *text = file_text(place("running.json"));
+    CHECK(!strstr(text, "Theirs") && !strstr(text, "theirs") && !strstr(text, "secretvalue"));
+    struct stat about;
+    CHECK(stat(place("running.json"), &about) == 0 && (about.st_mode & 0777) == 0600);
+    struct outcome again = agentd(play, "export", "--org", play->org, "--to", place("running.json"), "--data", play->own.data, (char *)0);
+    CHECK(again.status == 1 && strstr(again.err, "exists already"));
+    serve_stop(play);
+    exports(play, "stopped.json");
+    CHECK(!strcmp(file_text(place("stopped.json")), text));
+}
