@@ -366,7 +366,7 @@ static struct err tell_written(struct ctx *cx, struct follower *f, struct buf *o
 {
     int64_t announced = f->tree->announced;
     if (f->told == announced) return OK; /* only the speech grows: that costs no look at the disk */
-    if (f->tree->notes_from && f->at.n + 1 >= f->tree->notes_from && !f->resume_n) TRY(tell_notes(cx, f, out));
+    if (f->tree->notes_from && f->at.n >= f->tree->notes_from - 1 && !f->resume_n) TRY(tell_notes(cx, f, out));
     else TRY(tell_rows(cx, f, out));
     if (f->at.n >= f->resume_n) f->resume_n = 0;
     if (out->count >= OUT_BYTES) return OK;
@@ -398,7 +398,7 @@ static void tell_deletion(struct follower *f, struct buf *out)
     struct event_of of = {f->task->id, f->task->organization_id};
     int64_t now = clock_now_us();
     task_was_deleted(f->task, now);
-    f->at.events++;
+    if (f->at.events < INT64_MAX) f->at.events++; /* a position from outside may be anything */
     event_open(out, &f->at, "task_finished", &of, now);
     event_task(out, f->task);
     event_close(out);
