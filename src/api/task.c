@@ -1,6 +1,9 @@
 /* api/task.c: tasks: looked at, listed, stopped, deleted, followed. */
 #include "api/task.h"
 #include "api/agent.h"
+#include "io/wait.h"
+
+enum { LARGE_BYTES = 1 << 18 }; /* others have their turn after so much */
 
 struct err task_of_caller(struct ctx *cx, struct call *call, struct task *out)
 {
@@ -119,9 +122,15 @@ static struct err reply_list(struct ctx *cx, struct call *call, struct str agent
     TRY(store_task_list(cx, store, &filter, call_page(call), &items, &count, &total));
     struct buf out = {0};
     page_open(&out);
-    for (int i = 0; i < count; i++) put_item(&out, &items[i]);
+    struct err e = OK;
+    for (int i = 0; i < count && !failed(e); i++) {
+        put_item(&out, &items[i]);
+        if (items[i].row.title.count + items[i].row.result.count > LARGE_BYTES) e = wait_turn(cx);
+    }
     page_close(&out, call_page(call), total);
-    return reply_buf(call, 200, &out);
+    if (!failed(e)) return reply_buf(call, 200, &out);
+    buf_free(&out);
+    return e;
 }
 
 /* GET /v1/tasks */

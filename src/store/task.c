@@ -3,6 +3,7 @@
  * A tree is found through `parent` (task_by_parent), whose depth is bounded; what must reach the
  * whole of it in one commit uses a recursive query inside that commit. */
 #include "store/task.h"
+#include "io/wait.h"
 #include "store/entry.h"
 #include "store/organization.h"
 #include "store/turn.h"
@@ -226,6 +227,7 @@ enum { AT_NUMBER = COLUMNS_COUNT, AT_REQUEST, AT_RESULT, AT_ANSWER, AT_BODY };
     " AND ($5 IS NULL OR t.triggering_agent_id = $5) AND ($6 IS NULL OR t.user_hash = $6)"                      \
     " AND ($7 IS NULL OR t.internal_hash = $7)"
 
+enum { BETWEEN_WAITS_BYTES = 1 << 20 };
 struct list_sql {
     bool agent, status, parent, any;
     const char *page, *count;
@@ -250,10 +252,17 @@ static const struct list_sql *sql_for(const struct task_filter *f)
     return &list_sqls[last];
 }
 
+static struct str kept(struct arena *a, struct str text) { return text.at ? str_copy(a, text) : text; }
+
+/* A request may be of megabytes, and its list shows three texts of it: the rest goes before the next one is opened. */
 static struct err open_item(struct ctx *cx, struct store *store, const struct rows *rows, int i, struct task_item *out)
 {
-    struct task *t = &out->row;
-    take_row(cx, rows, i, t);
+    struct arena scratch = arena_new();
+    struct ctx own = *cx;
+    scratch.wipe = true;
+    own.arena = &scratch;
+    take_row(cx, rows, i, &out->row);
+    struct task opened = out->row, *t = &opened;
     struct secret secret;
     TRY(store_task_secret(store, t, &secret));
     struct turn_row turn = {.number = row_num(rows, i, AT_NUMBER),
@@ -261,14 +270,15 @@ static struct err open_item(struct ctx *cx, struct store *store, const struct ro
                             .request = row_text(rows, i, AT_REQUEST),
                             .result = row_text(rows, i, AT_RESULT),
                             .body = row_text(rows, i, AT_BODY)};
-    struct str source = t->source;
-    struct err e = store_turn_open(cx, store, &secret, &turn, t);
-    t->source = source;
-    if (!failed(e)) e = store_turn_result(cx, store, &secret, t, &turn, &t->result, &t->used_tools);
-    if (!failed(e)) e = show_sealed(cx, store, &secret, t);
+    struct err e = store_turn_open(&own, store, &secret, &turn, t);
+    if (!failed(e)) e = store_turn_result(&own, store, &secret, t, &turn, &t->result, &t->used_tools);
+    if (!failed(e)) e = show_sealed(&own, store, &secret, t);
     secret_drop(store->keyring, &secret);
-    if (t->input.user.is_there) out->user_id = t->input.user.id;
-    return e;
+    out->row.result = kept(cx->arena, t->result);
+    out->row.title = kept(cx->arena, t->title);
+    out->user_id = t->input.user.is_there ? kept(cx->arena, t->input.user.id) : (struct str){0};
+    arena_free(&scratch);
+    return e.code == ERR_MEMORY ? err(ERR_MEMORY, "there is no memory for this request") : e;
 }
 
 struct err store_task_list(struct ctx *cx, struct store *store, const struct task_filter *f, struct page page,
@@ -286,12 +296,16 @@ struct err store_task_list(struct ctx *cx, struct store *store, const struct tas
     *count = 0;
     *items = arena_try_alloc(cx->arena, (size_t)rows.count * sizeof **items);
     if (!*items) return err(ERR_MEMORY, "there is no memory for this request");
-    for (int i = 0; i < rows.count; i++) {
-        struct err e = open_item(cx, store, &rows, i, &(*items)[*count]);
+    for (int64_t i = 0, bytes = 0; i < rows.count; i++) {
+        struct err e = open_item(cx, store, &rows, (int)i, &(*items)[*count]);
         /* Deleted between the two reads: its key opens nothing any more. */
         if (e.code == ERR_IO) continue;
         TRY(e);
         ++*count;
+        bytes += (int64_t)row_text(&rows, (int)i, AT_REQUEST).count;
+        if (bytes < BETWEEN_WAITS_BYTES || !cx->loop) continue;
+        TRY(wait_turn(cx)); /* others have their turn between large ones */
+        bytes = 0;
     }
     return OK;
 }
