@@ -315,17 +315,21 @@ static struct err start_next(struct ctx *cx, struct engine *engine, struct accep
     struct err e = store_turn_insert(cx, engine->store, batch, &secret, t, t->turn, now);
     if (!failed(e)) e = store_task_describe(cx, engine->store, batch, &secret, t);
     if (!failed(e)) e = db_write(cx, engine->store->db, batch);
-    if (!failed(e)) run_call(engine, held->n);
     a->is_beaten = e.code == ERR_CONFLICT;
-    if (!failed(e)) e = store_task_show(cx, engine->store, &secret, t, t->turn, MOMENT_CREATED, INT64_MAX);
-    if (e.code == ERR_NOT_FOUND) e = err(ERR_CONFLICT, "Task is being deleted"); /* between the commit and the look */
+    struct err shown = e;
+    if (!failed(e)) {
+        run_call(engine, held->n);
+        shown = store_task_show(cx, engine->store, &secret, t, t->turn, MOMENT_CREATED, INT64_MAX);
+    }
     secret_drop(engine->store->keyring, &secret);
-    if (e.code == ERR_NOT_FOUND) return err(ERR_CONFLICT, "Task is being deleted"); /* after all */
     TRY(e);
     t->turns = t->turn;
     t->created_at = held->created_at;
     t->updated_at = now;
-    return take_up_accepted(cx, engine, a->org, held->n);
+    /* It is accepted, and runs, even if it could not be shown. */
+    TRY(take_up_accepted(cx, engine, a->org, held->n));
+    if (shown.code == ERR_NOT_FOUND) return err(ERR_CONFLICT, "Task is being deleted"); /* between the commit and the look */
+    return shown;
 }
 
 /* ---- once and no more --------------------------------------------------------------------------- */
