@@ -15,6 +15,7 @@
 #include "engine/act.h"
 #include "engine/engine.h"
 #include "store/organization.h"
+#include <assert.h>
 
 enum { AGAIN_MS = 1000 };
 
@@ -47,15 +48,17 @@ static struct err drop_in_pieces(struct ctx *cx, struct act *act)
     return OK;
 }
 
+/* `slots` gets those of the tree's keys. The room for them is taken before the rows go: afterwards nobody but us knows them. */
 static struct err drop_rows(struct ctx *cx, struct act *act, int64_t **slots, int *slots_count)
 {
     struct batch *batch = batch_new(cx->arena);
+    *slots = arena_try_alloc(cx->arena, (size_t)act->nodes_count * sizeof **slots);
+    if (!*slots) return err(ERR_MEMORY, "there is no memory for this request");
     int index = store_task_drop(batch, act->org, act->n);
     TRY(db_write(cx, act->engine->store->db, batch));
     const struct rows *rows = batch_rows(batch, index);
+    assert(rows->count <= act->nodes_count); /* all that hangs there was named, and nothing was born since */
     *slots_count = rows->count;
-    *slots = arena_try_alloc(cx->arena, (size_t)(rows->count + 1) * sizeof **slots);
-    if (!*slots) return err(ERR_MEMORY, "there is no memory for this request");
     for (int i = 0; i < rows->count; i++) (*slots)[i] = row_num(rows, i, 0);
     return OK;
 }
