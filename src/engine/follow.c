@@ -22,6 +22,7 @@ struct follower {
     bool is_turn_over;          /* … which told of its end */
     enum sub_tasks sub_tasks;
     struct position at;
+    bool is_beyond;             /* it was past everything: nothing more, then the end */
     int64_t resume_n, resume_events; /* of this entry so many were seen before */
     struct position_live live[POSITION_LIVE_MAX];
     struct arena arena;         /* of nodes */
@@ -71,6 +72,7 @@ struct err follow_open(struct ctx *cx, struct engine *engine, const struct task 
         return err(ERR_INVALID, "not a position");
     }
     if (!position.count || f->at.task != task->n) f->at = (struct position){.task = task->n, .n = after, .live = f->live};
+    f->is_beyond = position.count && f->at.n > store_number(engine->store);
     if (f->at.events) {
         f->resume_n = f->at.n--;
         f->resume_events = f->at.events;
@@ -260,7 +262,17 @@ static struct err tell_kind(struct ctx *cx, struct telling *t)
     return OK;
 }
 
-/* `is_sealed`: it comes from the disk as it lies there. What was deleted while we read is left out. */
+/* Was the task of an entry deleted while we read? Then the entry is left out; any other failure would be a silent gap, so
+ * it ends the stream, and the reader comes back. */
+static struct err unless_deleted(struct ctx *cx, struct follower *f, int64_t task, struct err failure)
+{
+    struct task *row = NEW(cx->arena, struct task);
+    if (!failed(failure) || failure.code == ERR_MEMORY) return failure;
+    struct err e = store_task_get(cx, f->engine->store, f->task->org, task, row);
+    return e.code == ERR_NOT_FOUND || (!failed(e) && row->is_deleting) ? OK : failure;
+}
+
+/* `is_sealed`: it comes from the disk as it lies there. */
 static struct err tell(struct ctx *cx, struct follower *f, struct entry *e, bool is_sealed, struct buf *out)
 {
     struct telling t = {.f = f, .out = out, .entry = e, .secret = &f->secret, .of = {f->task->id, f->task->organization_id}};
@@ -284,7 +296,7 @@ static struct err tell(struct ctx *cx, struct follower *f, struct entry *e, bool
         f->is_turn_over = e->kind == ENTRY_FINISHED;
         if (f->is_turn_over && f->only_turn) f->is_over = true;
     }
-    return failure.code == ERR_MEMORY ? failure : OK;
+    return unless_deleted(cx, f, e->task, failure);
 }
 
 /* ---- what was written, and what is being said ------------------------------------------------- */
@@ -344,7 +356,7 @@ static struct err tell_speech(struct ctx *cx, struct follower *f, struct run *ru
 {
     struct speech *speech = &run->speech;
     struct event_of of = {run->task.id, run->task.organization_id};
-    if (!speech->step || speech->text.is_failed || (speech->entry && f->at.n >= speech->entry)) return OK;
+    if (f->is_beyond || !speech->step || speech->text.is_failed || (speech->entry && f->at.n >= speech->entry)) return OK;
     if (run->task.n == f->task->n) {
         if (f->only_turn && run->task.turn != f->only_turn) return OK;
     } else {

@@ -135,3 +135,18 @@ FLOW(forged_positions_are_refused_or_give_a_proper_rest)
     gets_end(live);
     gets_event(ben, "task_finished");
 }
+
+/* Nothing more, and then the normal end: not even what is being said at the moment. */
+FLOW(a_position_past_everything_gives_nothing_and_the_end)
+{
+    struct client *anna = client(play), *ben = client(play);
+    const char *agent = agent_of(anna, "");
+    sends(anna, f("POST /v1/agents/%s/invoke/stream", agent), says(play, "[[say one]][[gate $go]][[say two]]", "'id':'live'"));
+    gets_said(anna, "one");
+    const char *id = anna->events[0].id;
+    sends(ben, f("GET /v1/tasks/live/stream?after=%.*s-9223372036854775807-0", (int)strcspn(id, "-"), id), "");
+    CHECK(status_of(ben) == 200);
+    model_gate(play, "go");
+    gets_end(anna);
+    CHECK(next_event(ben) == NULL && !ben->is_cut);
+}
