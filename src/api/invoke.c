@@ -39,6 +39,8 @@ struct err api_invoke_agent(struct ctx *cx, struct call *call)
 
     TRY(invoke(cx, call, task, &a));
     struct err e = engine_wait(cx, call->app->engine, task, task->turn, call->app->config->sync_timeout * 1000);
+    if (a.is_again && e.code == ERR_NOT_FOUND) return err(ERR_GONE, 0);
+    if (a.is_again && e.code == ERR_CANCELLED) return reply_task(cx, call, task);
     if (e.code == ERR_NOT_FOUND) task_was_deleted(task, clock_now_us());
     else if (e.code != ERR_CANCELLED) TRY(e);
     return reply_task_as_it_is(call, task);
@@ -51,7 +53,9 @@ struct err api_invoke_agent_async(struct ctx *cx, struct call *call)
     struct acceptance a;
 
     TRY(invoke(cx, call, task, &a));
-    return a.is_again ? reply_task(cx, call, task) : reply_task_as_it_is(call, task);
+    if (!a.is_again) return reply_task_as_it_is(call, task);
+    struct err e = reply_task(cx, call, task);
+    return e.code == ERR_NOT_FOUND ? err(ERR_GONE, 0) : e; /* deleted since it was looked up */
 }
 
 /* POST /v1/agents/{agent_id}/invoke/stream */
